@@ -1,0 +1,56 @@
+# `make help` lists what can be done. Needs Rust, make and Python with pip; everything else is installed by `make setup`.
+.POSIX:
+.PHONY: help setup build demo test check fmt lint laws bench new-worker recording clean
+
+REPO = .
+CASE =
+NAME =
+ADD =
+export REPO NAME ADD
+
+# The server every test and demo starts; resolved when a recipe runs, because setup may just have installed it.
+NATS = NOVA_NATS_SERVER="$$(deploy/setup/nats-server.sh)"
+BIN = "$${CARGO_TARGET_DIR:-target}/debug"
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+setup: ## install nats-server into .venv, unless a new enough one is there
+	@deploy/setup/nats-server.sh >/dev/null
+
+build: ## build the nova command, the coordinator and the workers
+	cargo build
+
+demo: setup build ## review a git repository with a fleet of workers, one of them killed on the way (REPO=path)
+	@$(NATS) $(BIN)/nova demo --repo "$$REPO"
+
+test: setup ## build every binary, then run every test
+	cargo build --workspace --bins
+	@$(NATS) cargo test --workspace
+
+check: fmt lint laws ## format, clippy, repository laws and the tests of the pure crates
+
+fmt: ## is the code formatted?
+	@deploy/setup/component.sh fmt
+	cargo fmt --all --check
+
+lint: ## clippy over everything, warnings denied
+	@deploy/setup/component.sh clippy
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+laws: ## repository laws (tests/tidy) and the tests of the crates that do no I/O
+	cargo test --quiet -p nova-tidy -p nova-types -p nova-wire -p nova-engine
+
+bench: setup ## measure one case in a release build (CASE=name; without it, the cases are listed)
+	cargo build --release
+	@$(NATS) cargo run --release --quiet -p nova-bench -- $(CASE)
+
+new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)
+	@deploy/setup/new-worker.sh "$$NAME" "$$ADD"
+
+recording: setup build ## record the demo into docs/demo.svg
+	@$(NATS) python3 deploy/setup/recording.py docs/demo.svg $(BIN)/nova demo --repo "$$REPO"
+
+clean: ## delete what was built and installed here
+	rm -rf .venv
+	cargo clean
