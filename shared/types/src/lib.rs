@@ -1,0 +1,23 @@
+//! The words of the domain: ids, priorities, durations, policies, outcomes and error codes.
+//!
+//! Nothing here does I/O, reads a clock or is async: a value that exists has passed its checks.
+
+mod code;
+mod duration;
+mod id;
+mod outcome;
+mod policy;
+mod priority;
+mod skill;
+mod state;
+mod time;
+
+pub use code::{Code, codes};
+pub use duration::{DurationText, ParseDurationError};
+pub use id::{Generation, InvalidId, Name, Scope, TaskId, WorkerId};
+pub use outcome::{Outcome, OutcomeKind, Usage};
+pub use policy::{Backoff, ParseBackoffError, Policy};
+pub use priority::{ParsePriorityError, Priority};
+pub use skill::{InvalidSkill, Skill};
+pub use state::{IllegalTransition, TaskEvent, TaskState};
+pub use time::UnixMillis;

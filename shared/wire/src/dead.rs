@@ -1,0 +1,137 @@
+//! Dead letters: the original bytes and headers, with the cause beside them.
+
+use bytes::Bytes;
+use nova_types::{Code, Skill, TaskId};
+
+use crate::attempt::AttemptRecord;
+use crate::headers::{Headers, has_prefix, name};
+use crate::structured::{Item, push_integer, push_text};
+
+/// A message that is no dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("message has no valid {} header", name::DEAD)]
+pub struct InvalidDeadLetter;
+
+/// A task that will not be tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    /// Why.
+    pub code: Code,
+    /// Which task.
+    pub task: TaskId,
+    /// Of which skill.
+    pub skill: Skill,
+    /// How many attempts failed.
+    pub attempts: u32,
+    /// The stream the task came from.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// The attempts as JSON.
+    pub history: String,
+    /// The original headers.
+    pub headers: Headers,
+    /// The original body.
+    pub body: Bytes,
+}
+
+impl DeadLetter {
+    /// The letter's headers: the original ones, the broker's own renamed so that they neither dedupe, expire nor fence it.
+    #[must_use]
+    pub fn to_headers(&self) -> Headers {
+        let mut out: Headers = self
+            .headers
+            .iter()
+            .map(|(key, value)| {
+                let key = if has_prefix(key, name::NATS_PREFIX) {
+                    format!("{}{key}", name::ORIGINAL_PREFIX)
+                } else {
+                    key.to_owned()
+                };
+                (key, value.to_owned())
+            })
+            .collect();
+        let mut cause = self.code.as_str().to_owned();
+        if !cause.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            cause.insert_str(0, "e_");
+        }
+        push_text(&mut cause, "task", &self.task.to_string());
+        push_text(&mut cause, "skill", self.skill.as_str());
+        push_integer(&mut cause, "attempts", i64::from(self.attempts));
+        push_text(&mut cause, "stream", &self.stream);
+        push_integer(&mut cause, "seq", i64::try_from(self.sequence).unwrap_or(i64::MAX));
+        out.set(name::DEAD, cause);
+        out.set(name::ATTEMPTS, self.history.clone());
+        out
+    }
+
+    /// Reads a letter back, with the original headers as they were.
+    ///
+    /// # Errors
+    /// [`InvalidDeadLetter`].
+    pub fn parse(headers: &Headers, body: Bytes) -> Result<Self, InvalidDeadLetter> {
+        let item = Item::parse(headers.get(name::DEAD).ok_or(InvalidDeadLetter)?).map_err(|_| InvalidDeadLetter)?;
+        let original = headers
+            .iter()
+            .filter(|(key, _)| {
+                !key.eq_ignore_ascii_case(name::DEAD)
+                    && !key.eq_ignore_ascii_case(name::ATTEMPTS)
+                    && !has_prefix(key, name::NATS_PREFIX)
+            })
+            .map(|(key, value)| {
+                let restored =
+                    if has_prefix(key, "Nova-Orig-Nats-") { &key[name::ORIGINAL_PREFIX.len()..] } else { key };
+                (restored.to_owned(), value.to_owned())
+            })
+            .collect();
+        Ok(Self {
+            code: Code::new(&item.token),
+            task: item.text("task").and_then(|t| t.parse().ok()).ok_or(InvalidDeadLetter)?,
+            skill: item.text("skill").and_then(|t| Skill::new(t).ok()).ok_or(InvalidDeadLetter)?,
+            attempts: item.integer("attempts").and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            stream: item.text("stream").unwrap_or_default().to_owned(),
+            sequence: item.integer("seq").and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+            history: headers.get(name::ATTEMPTS).unwrap_or("[]").to_owned(),
+            headers: original,
+            body,
+        })
+    }
+
+    /// The failed attempts that the letter lists.
+    #[must_use]
+    pub fn attempts_listed(&self) -> AttemptRecord {
+        AttemptRecord {
+            failed: self.attempts,
+            failures: serde_json::from_str(&self.history).unwrap_or_default(),
+            ..AttemptRecord::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_keeps_the_original_and_disarms_the_brokers_headers() {
+        let letter = DeadLetter {
+            code: Code::new("exit"),
+            task: "cli.a".parse().expect("an id"),
+            skill: Skill::new("shell").expect("a skill"),
+            attempts: 5,
+            stream: "NOVA_TASKS_shell".into(),
+            sequence: 9,
+            history: "[]".into(),
+            headers: Headers::new().with("Nats-Msg-Id", "cli.a").with("Nats-TTL", "5s").with("X-Mine", "é"),
+            body: Bytes::from_static(b"\xff\x00"),
+        };
+        let headers = letter.to_headers();
+        assert_eq!(
+            headers.get("Nova-Dead"),
+            Some(r#"exit;task="cli.a";skill="shell";attempts=5;stream="NOVA_TASKS_shell";seq=9"#)
+        );
+        assert_eq!(headers.get("Nova-Orig-Nats-Msg-Id"), Some("cli.a"));
+        assert!(headers.iter().all(|(key, _)| !key.starts_with("Nats-")));
+        assert_eq!(DeadLetter::parse(&headers, letter.body.clone()), Ok(letter));
+    }
+}

@@ -1,0 +1,147 @@
+//! A message's headers, in the order they were written.
+
+/// The header names of the contract.
+pub mod name {
+    /// `application/json` (assumed) or `application/msgpack`.
+    pub const CONTENT_TYPE: &str = "Content-Type";
+    /// The broker's dedupe key; on a submit, the task's id.
+    pub const MSG_ID: &str = "Nats-Msg-Id";
+    /// The broker's compare-and-set on a subject.
+    pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+    /// The broker's time to live of one message.
+    pub const TTL: &str = "Nats-TTL";
+    /// Replaces what the subject held.
+    pub const ROLLUP: &str = "Nats-Rollup";
+    /// When the broker's schedule fires.
+    pub const SCHEDULE: &str = "Nats-Schedule";
+    /// Where it publishes to.
+    pub const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
+    /// The time zone of a cron schedule.
+    pub const SCHEDULE_TIME_ZONE: &str = "Nats-Schedule-Time-Zone";
+    /// On a fired message: the schedule's subject.
+    pub const SCHEDULER: &str = "Nats-Scheduler";
+    /// On a fired message: `purge`, or when the schedule fires next.
+    pub const SCHEDULE_NEXT: &str = "Nats-Schedule-Next";
+    /// The id of a task published again by Nova.
+    pub const ID: &str = "Nova-Id";
+    /// The wire version; 1 when absent.
+    pub const VERSION: &str = "Nova-Version";
+    /// The longest one attempt may run.
+    pub const TIMEOUT: &str = "Nova-Timeout";
+    /// The moment after which no attempt may run.
+    pub const DEADLINE: &str = "Nova-Deadline";
+    /// How many attempts may fail.
+    pub const MAX_ATTEMPTS: &str = "Nova-Max-Attempts";
+    /// The pause between attempts.
+    pub const BACKOFF: &str = "Nova-Backoff";
+    /// The key of a keyed skill.
+    pub const KEY: &str = "Nova-Key";
+    /// How long the outcome is kept.
+    pub const OUTCOME_TTL: &str = "Nova-Outcome-TTL";
+    /// A subject that is told the outcome.
+    pub const REPLY: &str = "Nova-Reply";
+    /// The workflow run.
+    pub const RUN: &str = "Nova-Run";
+    /// The workflow step.
+    pub const STEP: &str = "Nova-Step";
+    /// Labels, `key=value` separated by commas.
+    pub const LABELS: &str = "Nova-Labels";
+    /// The task a redriven one stands for.
+    pub const REDRIVE_OF: &str = "Nova-Redrive-Of";
+    /// The terminal record.
+    pub const OUTCOME: &str = "Nova-Outcome";
+    /// The cause of a dead letter.
+    pub const DEAD: &str = "Nova-Dead";
+    /// The attempts of a dead letter.
+    pub const ATTEMPTS: &str = "Nova-Attempts";
+    /// A payload kept in the object store.
+    pub const BLOB: &str = "Nova-Blob";
+    /// On a request to schedule: when.
+    pub const WHEN: &str = "Nova-Schedule";
+    /// On a request to schedule: the time zone of its cron.
+    pub const TIME_ZONE: &str = "Nova-Time-Zone";
+    /// On a request to schedule or a due task: its priority.
+    pub const PRIORITY: &str = "Nova-Priority";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// W3C trace state.
+    pub const TRACESTATE: &str = "tracestate";
+    /// What the broker's own headers begin with.
+    pub const NATS_PREFIX: &str = "Nats-";
+    /// What they begin with on a dead letter.
+    pub const ORIGINAL_PREFIX: &str = "Nova-Orig-";
+}
+
+/// Header lines in order; names compare without regard to case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// No headers.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// How often `name` occurs.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
+        self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).count()
+    }
+
+    /// Adds a line; one of the same name stays.
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Puts a line in place of all of the same name.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.remove(name);
+        self.push(name, value);
+    }
+
+    /// Adds a line, for building in one expression.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.push(name, value);
+        self
+    }
+
+    /// Removes every line of `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+    }
+
+    /// Keeps the lines that `keep` wants.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.0.retain(|(key, _)| keep(key));
+    }
+
+    /// All lines.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(lines: I) -> Self {
+        Self(lines.into_iter().collect())
+    }
+}
+
+/// Whether a name begins with `prefix`, without regard to case.
+pub(crate) fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}

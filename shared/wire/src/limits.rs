@@ -1,0 +1,48 @@
+//! The sizes that hold on the wire, each with its reason.
+
+use std::time::Duration;
+
+/// Bodies up to this size travel inline, larger ones through the object store, in bytes.
+///
+/// A quarter of the broker's default message limit: a dead letter with its headers still fits.
+pub const INLINE_BYTES: usize = 256 * 1024;
+
+/// The default limit of a payload in the object store, in bytes.
+pub const BLOB_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How deep a body may nest. serde_json refuses at 128; staying below keeps the refusal ours, with a clear code.
+pub const DEPTH: usize = 100;
+
+/// The longest value of one Nova header, in bytes; `Nova-Attempts` has its own limit.
+pub const HEADER_BYTES: usize = 4 * 1024;
+
+/// The longest `Nova-Attempts` header, in bytes: the broker allows 64 KiB for all headers together.
+pub const ATTEMPTS_HEADER_BYTES: usize = 16 * 1024;
+
+/// The longest message of an error that is kept, in bytes.
+pub const MESSAGE_BYTES: usize = 2 * 1024;
+
+/// The largest checkpoint an attempt can leave to the next, in bytes.
+pub const CHECKPOINT_BYTES: usize = 128 * 1024;
+
+/// The most attempts a task may ask for.
+pub const MAX_ATTEMPTS: u32 = 1000;
+
+/// The longest pause kept as a delayed redelivery; a longer one becomes a schedule, so that it pins no history.
+pub const NAK_DELAY: Duration = Duration::from_secs(30);
+
+/// The shortest time an outcome may be asked to live, together with ten leases: it is the fence.
+pub const SHORTEST_OUTCOME_TTL: Duration = Duration::from_secs(3600);
+
+/// How far into a chunk of the object store bytes go, in bytes: the broker clients' own default.
+pub const BLOB_CHUNK_BYTES: usize = 128 * 1024;
+
+/// Cuts a text to at most `bytes` at a character's border.
+#[must_use]
+pub fn clip(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
+}

@@ -1,0 +1,125 @@
+//! A skill's policy as notes on its consumers, where every worker reads it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nova_types::{DurationText, Policy};
+
+/// A note that is malformed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("consumer note {key} is `{value}`, which cannot be understood")]
+pub struct InvalidNote {
+    key: &'static str,
+    value: String,
+}
+
+/// Which events of a skill are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EventLevel {
+    /// Retried, fenced, dead, cancelled.
+    #[default]
+    Default,
+    /// Submitted, started and progress, too.
+    Full,
+}
+
+/// What holds for all tasks of a skill unless they ask for something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkillPolicy {
+    /// How long a delivery is leased. Default 10 s.
+    pub lease: Duration,
+    /// Timeout, attempts, backoff.
+    pub policy: Policy,
+    /// Whether an attempt must never start twice unasked.
+    pub is_costly: bool,
+    /// Which events are stored.
+    pub events: EventLevel,
+}
+
+impl Default for SkillPolicy {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(10),
+            policy: Policy::default(),
+            is_costly: false,
+            events: EventLevel::default(),
+        }
+    }
+}
+
+const LEASE: &str = "nova-lease";
+const TIMEOUT: &str = "nova-timeout";
+const MAX_ATTEMPTS: &str = "nova-max-attempts";
+const BACKOFF: &str = "nova-backoff";
+const COSTLY: &str = "nova-costly";
+const EVENTS: &str = "nova-events";
+
+impl SkillPolicy {
+    /// The notes that say it.
+    #[must_use]
+    pub fn to_metadata(&self) -> BTreeMap<String, String> {
+        let events = match self.events {
+            EventLevel::Default => "default",
+            EventLevel::Full => "full",
+        };
+        [
+            (LEASE, DurationText(self.lease).to_string()),
+            (TIMEOUT, DurationText(self.policy.timeout).to_string()),
+            (MAX_ATTEMPTS, self.policy.max_attempts.to_string()),
+            (BACKOFF, self.policy.backoff.to_string()),
+            (COSTLY, self.is_costly.to_string()),
+            (EVENTS, events.to_owned()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+
+    /// Reads the notes; what is not said is the default.
+    ///
+    /// # Errors
+    /// [`InvalidNote`] for the first that is malformed.
+    pub fn from_metadata(notes: &BTreeMap<String, String>) -> Result<Self, InvalidNote> {
+        fn read<T>(
+            notes: &BTreeMap<String, String>,
+            key: &'static str,
+            default: T,
+            parse: impl Fn(&str) -> Option<T>,
+        ) -> Result<T, InvalidNote> {
+            match notes.get(key) {
+                None => Ok(default),
+                Some(value) => parse(value).ok_or_else(|| InvalidNote { key, value: value.clone() }),
+            }
+        }
+        let duration = |text: &str| text.parse::<DurationText>().ok().map(|d| d.0);
+        let all = Self::default();
+        Ok(Self {
+            lease: read(notes, LEASE, all.lease, duration)?,
+            policy: Policy {
+                timeout: read(notes, TIMEOUT, all.policy.timeout, duration)?,
+                max_attempts: read(notes, MAX_ATTEMPTS, all.policy.max_attempts, |text| text.parse().ok())?,
+                backoff: read(notes, BACKOFF, all.policy.backoff, |text| text.parse().ok())?,
+                ..all.policy
+            },
+            is_costly: read(notes, COSTLY, all.is_costly, |text| text.parse().ok())?,
+            events: read(notes, EVENTS, all.events, |text| match text {
+                "default" => Some(EventLevel::Default),
+                "full" => Some(EventLevel::Full),
+                _ => None,
+            })?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_reads_as_it_was_noted() {
+        let policy = SkillPolicy { lease: Duration::from_secs(30), is_costly: true, events: EventLevel::Full, ..SkillPolicy::default() };
+        assert_eq!(SkillPolicy::from_metadata(&policy.to_metadata()), Ok(policy));
+        assert_eq!(SkillPolicy::from_metadata(&BTreeMap::new()), Ok(SkillPolicy::default()));
+        assert!(SkillPolicy::from_metadata(&[(LEASE.to_owned(), "x".to_owned())].into()).is_err());
+    }
+}

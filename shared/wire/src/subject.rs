@@ -1,0 +1,253 @@
+//! Subjects, built and parsed nowhere else.
+
+use nova_types::{Priority, Scope, Skill, TaskId};
+
+/// Every due task, for the coordinators.
+pub const ALL_DUE: &str = "nova.due.>";
+/// Every accepted cancel, for the coordinators.
+pub const ALL_CANCELS: &str = "nova.control.cancel.>";
+/// The subjects of the streams that are not per skill.
+pub const OUTCOME_SPACE: &str = "nova.outcome.*.*.*";
+/// See [`OUTCOME_SPACE`].
+pub const ATTEMPT_SPACE: &str = "nova.attempt.*.*.*";
+/// See [`OUTCOME_SPACE`].
+pub const DEAD_SPACE: &str = "nova.dead.*.*.*";
+/// See [`OUTCOME_SPACE`].
+pub const SCHEDULE_SPACE: &str = "nova.schedule.*.*.*";
+/// See [`OUTCOME_SPACE`].
+pub const DUE_SPACE: &str = "nova.due.*.*";
+/// See [`OUTCOME_SPACE`].
+pub const CANCEL_SPACE: &str = "nova.control.cancel.*.*.*";
+/// See [`OUTCOME_SPACE`].
+pub const RUN_SPACES: [&str; 2] = ["nova.run.*.*", "nova.snap.*.*"];
+/// See [`OUTCOME_SPACE`].
+pub const EVENT_SPACE: &str = "nova.event.>";
+
+/// Where a task waits for its skill.
+#[must_use]
+pub fn task(skill: &Skill, priority: Priority) -> String {
+    match priority {
+        Priority::Normal => format!("nova.task.{skill}"),
+        other => format!("nova.task.{skill}.{other}"),
+    }
+}
+
+/// The skill and priority of a task's subject.
+#[must_use]
+pub fn parse_task(subject: &str) -> Option<(Skill, Priority)> {
+    let mut parts = subject.strip_prefix("nova.task.")?.split('.');
+    let skill = Skill::new(parts.next()?).ok()?;
+    let priority = match parts.next() {
+        None => Priority::Normal,
+        Some(word) => word.parse().ok()?,
+    };
+    parts.next().is_none().then_some((skill, priority))
+}
+
+macro_rules! by_task {
+    ($(#[$doc:meta])* $build:ident, $parse:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $build(skill: &Skill, id: &TaskId) -> String {
+            format!(concat!($prefix, "{}.{}"), skill, id)
+        }
+
+        /// The skill and task of such a subject.
+        #[must_use]
+        pub fn $parse(subject: &str) -> Option<(Skill, TaskId)> {
+            parse_skill_and_task(subject.strip_prefix($prefix)?)
+        }
+    };
+}
+
+by_task!(
+    /// The terminal record of a task.
+    outcome, parse_outcome, "nova.outcome."
+);
+by_task!(
+    /// The attempts of a task.
+    attempt, parse_attempt, "nova.attempt."
+);
+by_task!(
+    /// The dead letter of a task.
+    dead, parse_dead, "nova.dead."
+);
+by_task!(
+    /// The schedule of a task.
+    schedule, parse_schedule, "nova.schedule."
+);
+by_task!(
+    /// The cancel of a task.
+    cancel, parse_cancel, "nova.control.cancel."
+);
+by_task!(
+    /// Where waiters hear that a task ended.
+    done, parse_done, "nova.done."
+);
+by_task!(
+    /// Where a coordinator is asked to schedule a task.
+    later, parse_later, "nova.later."
+);
+
+fn parse_skill_and_task(rest: &str) -> Option<(Skill, TaskId)> {
+    let (skill, id) = rest.split_once('.')?;
+    // Three tokens exactly: a plain id never stands in a subject.
+    if id.matches('.').count() != 1 {
+        return None;
+    }
+    Some((Skill::new(skill).ok()?, id.parse().ok()?))
+}
+
+/// Where a schedule publishes when its time has come.
+#[must_use]
+pub fn due(skill: &Skill, priority: Priority) -> String {
+    format!("nova.due.{skill}.{priority}")
+}
+
+/// The skill and priority of a due task.
+#[must_use]
+pub fn parse_due(subject: &str) -> Option<(Skill, Priority)> {
+    let (skill, priority) = subject.strip_prefix("nova.due.")?.split_once('.')?;
+    Some((Skill::new(skill).ok()?, priority.parse().ok()?))
+}
+
+/// One lifecycle fact of a task.
+#[must_use]
+pub fn task_event(kind: &str, skill: &Skill, id: &TaskId) -> String {
+    format!("nova.event.task.{kind}.{skill}.{id}")
+}
+
+/// Where a skill is asked and waited for.
+#[must_use]
+pub fn call(skill: &Skill) -> String {
+    format!("nova.call.{skill}")
+}
+
+/// The skill that is asked for.
+#[must_use]
+pub fn parse_call(subject: &str) -> Option<Skill> {
+    Skill::new(subject.strip_prefix("nova.call.")?).ok()
+}
+
+/// Every call, for the coordinators' service.
+pub const ALL_CALLS: &str = "nova.call.*";
+/// Every request to schedule, for the coordinators' service.
+pub const ALL_LATER: &str = "nova.later.*.*.*";
+
+/// Where a submitter of this scope hears the end of its tasks.
+#[must_use]
+pub fn done_of_scope(scope: &Scope) -> String {
+    format!("nova.done.*.{scope}.*")
+}
+
+/// Every end of a task.
+pub const ALL_DONE: &str = "nova.done.*.*.*";
+/// Every lifecycle fact of a task.
+pub const ALL_TASK_EVENTS: &str = "nova.event.task.>";
+
+/// The cancels of one skill.
+#[must_use]
+pub fn cancels_of(skill: &Skill) -> String {
+    format!("nova.control.cancel.{skill}.>")
+}
+
+/// The outcomes of one skill.
+#[must_use]
+pub fn outcomes_of(skill: &Skill) -> String {
+    format!("nova.outcome.{skill}.>")
+}
+
+/// The dead letters of one skill.
+#[must_use]
+pub fn dead_of(skill: &Skill) -> String {
+    format!("nova.dead.{skill}.>")
+}
+
+/// The schedules of one skill.
+#[must_use]
+pub fn schedules_of(skill: &Skill) -> String {
+    format!("nova.schedule.{skill}.>")
+}
+
+/// The record of a task whose skill is not known: every skill's subject of that id.
+#[must_use]
+pub fn outcome_of_any_skill(id: &TaskId) -> String {
+    format!("nova.outcome.*.{id}")
+}
+
+/// The dead letter of a task whose skill is not known.
+#[must_use]
+pub fn dead_of_any_skill(id: &TaskId) -> String {
+    format!("nova.dead.*.{id}")
+}
+
+/// The attempts of a task whose skill is not known.
+#[must_use]
+pub fn attempt_of_any_skill(id: &TaskId) -> String {
+    format!("nova.attempt.*.{id}")
+}
+
+/// The schedule of a task whose skill is not known.
+#[must_use]
+pub fn schedule_of_any_skill(id: &TaskId) -> String {
+    format!("nova.schedule.*.{id}")
+}
+
+/// The presence of one worker in its bucket.
+#[must_use]
+pub fn presence(worker: &nova_types::WorkerId) -> String {
+    format!("$KV.{}.{worker}", crate::assets::WORKERS_BUCKET)
+}
+
+/// One key of a key-value bucket; `>` for all of them.
+#[must_use]
+pub fn bucket_key(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// Where one reply is told, and its scope.
+#[must_use]
+pub fn parse_reply(subject: &str) -> Option<(Scope, &str)> {
+    let (scope, token) = subject.strip_prefix("nova.reply.")?.split_once('.')?;
+    let scope = Scope::new(scope).ok()?;
+    nova_types::Name::new(token).ok()?;
+    Some((scope, token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skill() -> Skill {
+        Skill::new("echo").expect("a skill")
+    }
+
+    #[test]
+    fn subjects_parse_to_what_they_were_built_from() {
+        let id: TaskId = "s.n".parse().expect("an id");
+        assert_eq!(parse_outcome(&outcome(&skill(), &id)), Some((skill(), id.clone())));
+        assert_eq!(parse_cancel(&cancel(&skill(), &id)), Some((skill(), id.clone())));
+        assert_eq!(parse_schedule(&schedule(&skill(), &id)), Some((skill(), id)));
+        for priority in Priority::ALL {
+            assert_eq!(parse_task(&task(&skill(), priority)), Some((skill(), priority)));
+            assert_eq!(parse_due(&due(&skill(), priority)), Some((skill(), priority)));
+        }
+        assert_eq!(task(&skill(), Priority::Normal), "nova.task.echo");
+    }
+
+    #[test]
+    fn foreign_subjects_parse_to_nothing() {
+        for bad in
+            ["nova.task.", "nova.task.Echo", "nova.task.echo.urgent", "nova.task.echo.high.k", "x", "nova.task.echo."]
+        {
+            assert_eq!(parse_task(bad), None, "{bad}");
+        }
+        for bad in ["nova.outcome.echo.n", "nova.outcome.echo.a.b.c", "nova.outcome.echo.a.", "nova.outcome..a.b"] {
+            assert_eq!(parse_outcome(bad), None, "{bad}");
+        }
+        assert_eq!(parse_reply("nova.reply.cli.tok").map(|(s, t)| (s.to_string(), t)), Some(("cli".into(), "tok")));
+        for bad in ["_INBOX.x", "nova.reply.cli", "nova.reply.cli.a.b", "nova.reply.*.x", "nova.reply.>"] {
+            assert_eq!(parse_reply(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! A task as it stands on the wire: parsed by workers, written by clients, published again by Nova.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nova_types::{Backoff, Code, DurationText, Generation, Policy, Priority, Skill, TaskId, UnixMillis, codes};
+
+use crate::blob::BlobRef;
+use crate::headers::{Headers, has_prefix, name};
+use crate::payload::{ContentType, Payload};
+use crate::{limits, subject, time};
+
+/// A message on a task subject that cannot become a task; it ends as a dead letter under `id`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("task {id} is refused as {code}: {message}")]
+pub struct BadTask {
+    /// The id it is recorded under: its own where that is usable, else made from its sequence.
+    pub id: TaskId,
+    /// The code of the dead letter.
+    pub code: Code,
+    /// What is wrong, for a person.
+    pub message: String,
+}
+
+/// What a task may ask for; whatever is `None` follows its skill's policy.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TaskOptions {
+    /// The longest one attempt may run.
+    pub timeout: Option<Duration>,
+    /// The moment after which no attempt may run.
+    pub deadline: Option<UnixMillis>,
+    /// How many attempts may fail.
+    pub max_attempts: Option<u32>,
+    /// The pause between attempts.
+    pub backoff: Option<Backoff>,
+    /// How long the outcome is kept.
+    pub outcome_ttl: Option<Duration>,
+    /// A subject `nova.reply.<scope>.<token>` that is told the outcome.
+    pub reply: Option<String>,
+    /// Words to find tasks by.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One task, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Which skill it is for.
+    pub skill: Skill,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Whether Nova published it again: its attempts are then read before it starts.
+    pub is_republished: bool,
+    /// What it asks for.
+    pub options: TaskOptions,
+    /// Its input; empty when it is in the object store.
+    pub payload: Payload,
+    /// Where its input is, when it is large.
+    pub blob: Option<BlobRef>,
+    /// All headers as they came.
+    pub headers: Headers,
+}
+
+impl Task {
+    /// Reads a message of a task stream.
+    ///
+    /// # Errors
+    /// [`BadTask`] with the code and the id to record it under.
+    pub fn parse(subject: &str, sequence: u64, headers: Headers, body: Bytes) -> Result<Self, BadTask> {
+        let by_sequence = TaskId::from_sequence(sequence);
+        let refuse = |id: &TaskId, code: &str, message: String| BadTask { id: id.clone(), code: code.into(), message };
+        let Some((skill, priority)) = subject::parse_task(subject) else {
+            return Err(refuse(&by_sequence, codes::BAD_SUBJECT, "its subject names no queue".into()));
+        };
+        let (id, is_republished) = identify(&headers, by_sequence)?;
+        once_only(&headers).map_err(|what| refuse(&id, codes::BAD_HEADER, what))?;
+        match headers.get(name::VERSION) {
+            None | Some("1") => {}
+            Some(other) => {
+                let told = limits::clip(other, 32);
+                return Err(refuse(&id, codes::BAD_VERSION, format!("its wire version `{told}` is not 1")));
+            }
+        }
+        if headers.get(name::KEY).is_some() {
+            return Err(refuse(&id, codes::UNSUPPORTED, format!("skill {skill} is not provisioned for keys")));
+        }
+        let content_type = match headers.get(name::CONTENT_TYPE) {
+            None => ContentType::Json,
+            Some(text) => ContentType::from_media_type(text).ok_or_else(|| {
+                let told = limits::clip(text, 64);
+                let message = format!("content type `{told}` is neither application/json nor application/msgpack");
+                refuse(&id, codes::BAD_CONTENT_TYPE, message)
+            })?,
+        };
+        let options = TaskOptions::from_headers(&headers).map_err(|what| refuse(&id, codes::BAD_HEADER, what))?;
+        let blob = match headers.get(name::BLOB) {
+            None => None,
+            Some(text) => {
+                Some(BlobRef::parse(text).map_err(|error| refuse(&id, codes::BAD_HEADER, error.to_string()))?)
+            }
+        };
+        let payload = Payload { content_type, bytes: body };
+        Ok(Self { id, skill, priority, is_republished, options, payload, blob, headers })
+    }
+
+    /// The policy of this task: what it asks for over what its skill says.
+    #[must_use]
+    pub fn policy(&self, skill: &Policy) -> Policy {
+        let asked = &self.options;
+        Policy {
+            timeout: asked.timeout.unwrap_or(skill.timeout),
+            deadline: asked.deadline.or(skill.deadline),
+            max_attempts: asked.max_attempts.unwrap_or(skill.max_attempts),
+            backoff: asked.backoff.unwrap_or(skill.backoff),
+            outcome_ttl: asked.outcome_ttl.or(skill.outcome_ttl),
+        }
+    }
+
+    /// The headers under which Nova publishes the task again: its id, and a dedupe key of that generation.
+    #[must_use]
+    pub fn republished_headers(headers: &Headers, id: &TaskId, generation: Generation) -> Headers {
+        let mut out = headers.clone();
+        out.retain(|key| !has_prefix(key, name::NATS_PREFIX) && !key.eq_ignore_ascii_case(name::PRIORITY));
+        out.set(name::ID, id.to_string());
+        out.set(name::MSG_ID, format!("{id}~{}", generation.0));
+        out
+    }
+}
+
+/// The task's id, and whether Nova published it again.
+fn identify(headers: &Headers, by_sequence: TaskId) -> Result<(TaskId, bool), BadTask> {
+    let refuse = |message: String| BadTask { id: by_sequence.clone(), code: codes::BAD_ID.into(), message };
+    let given = headers.get(name::MSG_ID);
+    let Some(own) = headers.get(name::ID) else {
+        return match given {
+            None => Ok((by_sequence, false)),
+            Some(text) => TaskId::from_client(text).map(|id| (id, false)).map_err(|error| refuse(error.to_string())),
+        };
+    };
+    let id: TaskId = own.parse().map_err(|error: nova_types::InvalidId| refuse(error.to_string()))?;
+    let generation = given.and_then(|text| text.strip_prefix(own)?.strip_prefix('~')?.parse::<u64>().ok());
+    match generation {
+        Some(_) => Ok((id, true)),
+        None => Err(refuse(format!("header {} is Nova's own: clients give their id in {}", name::ID, name::MSG_ID))),
+    }
+}
+
+/// Refuses a Nova header that stands twice or is overlong: which of two would count is nobody's guess.
+fn once_only(headers: &Headers) -> Result<(), String> {
+    for (key, value) in headers.iter() {
+        if !has_prefix(key, "Nova-") && !key.eq_ignore_ascii_case(name::CONTENT_TYPE) {
+            continue;
+        }
+        if headers.count(key) > 1 {
+            return Err(format!("header {} is repeated", limits::clip(key, 64)));
+        }
+        if value.len() > limits::HEADER_BYTES {
+            return Err(format!("header {} is longer than {} bytes", limits::clip(key, 64), limits::HEADER_BYTES));
+        }
+    }
+    Ok(())
+}
+
+impl TaskOptions {
+    /// Reads the options among a task's headers.
+    ///
+    /// # Errors
+    /// A sentence that names the header and what it should be.
+    pub fn from_headers(headers: &Headers) -> Result<Self, String> {
+        let duration = |key: &str| -> Result<Option<Duration>, String> {
+            let read = |text: &str| text.parse::<DurationText>().map(|d| d.0).map_err(|e| format!("{key}: {e}"));
+            headers.get(key).map(read).transpose()
+        };
+        let deadline = match headers.get(name::DEADLINE) {
+            None => None,
+            Some(text) => Some(time::parse_rfc3339(text).ok_or_else(|| {
+                format!("{}: `{}` is not an RFC 3339 moment", name::DEADLINE, limits::clip(text, 64))
+            })?),
+        };
+        let max_attempts = match headers.get(name::MAX_ATTEMPTS) {
+            None => None,
+            Some(text) => {
+                let parsed = text.parse().ok().filter(|n| (1..=limits::MAX_ATTEMPTS).contains(n));
+                Some(parsed.ok_or_else(|| {
+                    format!("{}: not a whole number from 1 to {}", name::MAX_ATTEMPTS, limits::MAX_ATTEMPTS)
+                })?)
+            }
+        };
+        let backoff = match headers.get(name::BACKOFF) {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|e| format!("{}: {e}", name::BACKOFF))?),
+        };
+        let timeout = duration(name::TIMEOUT)?;
+        if timeout.is_some_and(|t| t.is_zero()) {
+            return Err(format!("{}: an attempt needs some time", name::TIMEOUT));
+        }
+        let reply = headers.get(name::REPLY).map(ToOwned::to_owned);
+        if reply.as_deref().is_some_and(|text| subject::parse_reply(text).is_none()) {
+            return Err(format!("{}: not nova.reply.<scope>.<token>", name::REPLY));
+        }
+        Ok(Self {
+            timeout,
+            deadline,
+            max_attempts,
+            backoff,
+            outcome_ttl: duration(name::OUTCOME_TTL)?,
+            reply,
+            labels: parse_labels(headers.get(name::LABELS).unwrap_or_default())?,
+        })
+    }
+
+    /// Adds the headers that say the same.
+    pub fn write(&self, headers: &mut Headers) {
+        let mut put = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                headers.set(key, value);
+            }
+        };
+        put(name::TIMEOUT, self.timeout.map(|d| DurationText(d).to_string()));
+        put(name::DEADLINE, self.deadline.map(time::format_rfc3339));
+        put(name::MAX_ATTEMPTS, self.max_attempts.map(|n| n.to_string()));
+        put(name::BACKOFF, self.backoff.map(|b| b.to_string()));
+        put(name::OUTCOME_TTL, self.outcome_ttl.map(|d| DurationText(d).to_string()));
+        put(name::REPLY, self.reply.clone());
+        if !self.labels.is_empty() {
+            let line: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            put(name::LABELS, Some(line.join(",")));
+        }
+    }
+}
+
+fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let fits = |word: &str| {
+        (1..=64).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./:@".contains(&b))
+    };
+    text.split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) if fits(key) && fits(value) => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(format!("{}: `{}` is not key=value", name::LABELS, limits::clip(pair, 64))),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(headers: &[(&str, &str)]) -> Result<Task, BadTask> {
+        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Task::parse("nova.task.echo.high", 7, headers, Bytes::from_static(b"{}"))
+    }
+
+    #[track_caller]
+    fn check_refused(headers: &[(&str, &str)], id: &str, code: &str) {
+        let bad = parse(headers).expect_err("it is bad");
+        assert_eq!((bad.id.to_string().as_str(), bad.code.as_str()), (id, code), "{bad}");
+    }
+
+    #[test]
+    fn a_bare_message_is_a_task() {
+        let task = parse(&[]).expect("no header is needed");
+        assert_eq!((task.id.to_string().as_str(), task.priority), ("_seq.7", Priority::High));
+        assert_eq!(task.policy(&Policy::default()), Policy::default());
+    }
+
+    #[test]
+    fn headers_override_the_policy_of_the_skill() {
+        let task = parse(&[
+            ("Nats-Msg-Id", "order-1"),
+            ("nova-timeout", "5m"),
+            ("Nova-Deadline", "2026-11-22T18:00:00Z"),
+            ("Nova-Max-Attempts", "2"),
+            ("Nova-Backoff", "100ms..1s"),
+            ("Nova-Labels", "team=a,env=prod"),
+            ("X-Other", "kept"),
+        ])
+        .expect("all are well formed");
+        let policy = task.policy(&Policy::default());
+        assert_eq!((policy.timeout.as_secs(), policy.max_attempts), (300, 2));
+        assert_eq!(task.id.to_string(), "_.order-1");
+        assert_eq!(task.options.labels["env"], "prod");
+        assert_eq!(task.headers.get("X-Other"), Some("kept"));
+    }
+
+    #[test]
+    fn bad_headers_are_told_apart() {
+        check_refused(&[("Nats-Msg-Id", "a b")], "_seq.7", "bad_id");
+        check_refused(&[("Nats-Msg-Id", "_seq.1")], "_seq.7", "bad_id");
+        check_refused(&[("Nats-Msg-Id", "a"), ("Nova-Id", "a")], "_seq.7", "bad_id");
+        check_refused(&[("Nats-Msg-Id", "a"), ("Nova-Version", "2")], "_.a", "bad_version");
+        check_refused(&[("Nova-Key", "k")], "_seq.7", "unsupported");
+        check_refused(&[("Content-Type", "text/html")], "_seq.7", "bad_content_type");
+        check_refused(&[("Nova-Timeout", "1s"), ("nova-timeout", "2s")], "_seq.7", "bad_header");
+        for (key, value) in [
+            ("Nova-Timeout", "soon"),
+            ("Nova-Timeout", "0s"),
+            ("Nova-Deadline", "tomorrow"),
+            ("Nova-Max-Attempts", "0"),
+            ("Nova-Backoff", "5s..1s"),
+            ("Nova-Reply", "_INBOX.x"),
+            ("Nova-Labels", "a"),
+            ("Nova-Blob", "x"),
+        ] {
+            check_refused(&[(key, value)], "_seq.7", "bad_header");
+        }
+        check_refused(&[("Nova-Later", &"x".repeat(5000))], "_seq.7", "bad_header");
+    }
+
+    #[test]
+    fn a_republished_task_keeps_its_id_and_has_its_own_dedupe_key() {
+        let id: TaskId = "cli.a".parse().expect("an id");
+        let first = Headers::new().with("Nats-Msg-Id", "cli.a").with("Nova-Timeout", "5s").with("Nats-TTL", "3s");
+        let headers = Task::republished_headers(&first, &id, Generation(42));
+        assert_eq!(headers.get("Nats-Msg-Id"), Some("cli.a~42"));
+        assert_eq!(headers.get("Nats-TTL"), None);
+        let task = Task::parse("nova.task.echo", 9, headers, Bytes::new()).expect("Nova's own publish");
+        assert_eq!((task.id, task.is_republished), (id, true));
+    }
+
+    #[test]
+    fn options_read_as_they_were_written() {
+        let options = TaskOptions {
+            timeout: Some(Duration::from_secs(90)),
+            deadline: Some(UnixMillis(1_795_370_000_123)),
+            max_attempts: Some(3),
+            backoff: Some(Backoff::default()),
+            outcome_ttl: Some(Duration::from_secs(7200)),
+            reply: Some("nova.reply.cli.x".into()),
+            labels: [("a".to_owned(), "b".to_owned())].into(),
+        };
+        let mut headers = Headers::new();
+        options.write(&mut headers);
+        assert_eq!(TaskOptions::from_headers(&headers), Ok(options));
+    }
+
+    #[test]
+    fn arbitrary_headers_never_panic() {
+        proptest::proptest!(|(key in 0..13_usize, value in "\\PC{0,40}")| {
+            let keys = [name::MSG_ID, name::ID, name::VERSION, name::TIMEOUT, name::DEADLINE, name::MAX_ATTEMPTS, name::BACKOFF,
+                name::KEY, name::OUTCOME_TTL, name::REPLY, name::LABELS, name::BLOB, name::CONTENT_TYPE];
+            let _ = parse(&[(keys[key], &value)]);
+        });
+    }
+}
