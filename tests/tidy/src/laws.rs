@@ -9,6 +9,7 @@ pub mod layout;
 pub mod links;
 pub mod manifests;
 pub mod modules;
+pub mod programs;
 pub mod purity;
 pub mod subjects;
 pub mod targets;
@@ -29,6 +30,7 @@ pub const LAWS: &[(&str, Law)] = &[
     ("module docs and file sizes", modules::law),
     ("tests always run", always_run::law),
     ("workers and the catalogue", workers::law),
+    ("deployments start what is built", programs::law),
     ("top-level layout", layout::law),
     ("no machine, no registry", hygiene::law),
     ("links lead somewhere", links::law),
