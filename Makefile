@@ -39,6 +39,8 @@ lint: ## clippy over everything, warnings denied
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 laws: ## repository laws (tests/tidy) and the tests of the crates that do no I/O
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
+	else echo "check: cargo-deny is not installed, so licences are not checked; that only nova-broker uses async-nats is, by tests/tidy" >&2; fi
 	cargo test --quiet -p nova-tidy -p nova-types -p nova-wire -p nova-engine
 
 bench: setup ## measure one case in a release build (CASE=name; without it, the cases are listed)
