@@ -59,8 +59,10 @@ pub(crate) fn poll_blocking<T>(deadline: Duration, mut probe: impl FnMut() -> Op
             return Some(found);
         }
         let left = end.checked_duration_since(Instant::now())?;
-        // Callers have no runtime to sleep on, and this waits for a state.
-        #[allow(clippy::disallowed_methods)]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "callers have no runtime to sleep on, and this waits for a state"
+        )]
         std::thread::sleep(pause.min(left));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

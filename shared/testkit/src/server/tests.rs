@@ -128,7 +128,6 @@ fn a_refused_configuration_is_told_with_the_servers_words() {
 
 /// Not a claim of its own: the process that the next test kills. Alone, it does nothing.
 #[test]
-#[allow(clippy::print_stdout)] // the only way to tell the parent test
 fn a_test_process_to_be_killed() {
     if std::env::var_os("TESTKIT_VICTIM").is_some() {
         let server = NatsServer::start();
