@@ -5,15 +5,19 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::spawn::{signal, signal_group, spawn_guarded};
-use crate::wait::{poll_blocking, wait_until};
+use crate::wait::{poll, poll_blocking, wait_until};
 
 /// Lines kept per stream: enough for any test's log, small enough for one that logs in a loop.
 const KEPT_LINES: usize = 20_000;
+
+/// How long to wait for the last output of an ended process; a descendant that keeps the pipe open may write for ever.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
@@ -25,6 +29,7 @@ pub struct Process {
     exited: Option<ExitStatus>,
     stdout: Lines,
     stderr: Lines,
+    collectors: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -41,9 +46,9 @@ impl Process {
             Err(e) => panic!("could not start {name} ({}): {e}", program.display()),
         };
         let (stdout, stderr) = (Lines::default(), Lines::default());
-        collect(child.stdout.take(), Arc::clone(&stdout));
-        collect(child.stderr.take(), Arc::clone(&stderr));
-        Self { name: name.into(), child, exited: None, stdout, stderr }
+        let collectors =
+            [collect(child.stdout.take(), Arc::clone(&stdout)), collect(child.stderr.take(), Arc::clone(&stderr))];
+        Self { name: name.into(), child, exited: None, stdout, stderr, collectors }
     }
 
     /// Starts a program by path and arguments.
@@ -103,20 +108,14 @@ impl Process {
         self.exited
     }
 
-    /// Waits for the process to end.
+    /// Waits for the process to end and for its last lines of output.
     ///
     /// # Panics
     /// When it has not ended by the deadline; the message shows the end of its stderr.
     pub async fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
-        let (end, mut pause) = (tokio::time::Instant::now() + deadline, Duration::from_millis(1));
-        loop {
-            if let Some(status) = self.try_exit() {
-                return status;
-            }
-            assert!(tokio::time::Instant::now() < end, "{} did not end in {deadline:?}{}", self.name, self.tail());
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
+        let status = poll(deadline, || self.try_exit()).await.unwrap_or_else(|| self.still_running(deadline));
+        poll(LAST_OUTPUT, || self.collected()).await;
+        status
     }
 
     /// Waits for the process to end, for tests without a runtime.
@@ -124,8 +123,17 @@ impl Process {
     /// # Panics
     /// When it has not ended by the deadline.
     pub fn wait_exit_blocking(&mut self, deadline: Duration) -> ExitStatus {
-        poll_blocking(deadline, || self.try_exit())
-            .unwrap_or_else(|| panic!("{} did not end in {deadline:?}{}", self.name, self.tail()))
+        let status = poll_blocking(deadline, || self.try_exit()).unwrap_or_else(|| self.still_running(deadline));
+        poll_blocking(LAST_OUTPUT, || self.collected());
+        status
+    }
+
+    fn still_running(&self, deadline: Duration) -> ! {
+        panic!("{} did not end in {deadline:?}{}", self.name, self.tail())
+    }
+
+    fn collected(&self) -> Option<()> {
+        self.collectors.iter().all(JoinHandle::is_finished).then_some(())
     }
 
     /// Everything written to stdout so far, by line.
@@ -176,7 +184,7 @@ impl Drop for Process {
 }
 
 /// Copies a stream into `lines` until it ends; one thread per stream, so a full pipe never blocks the child.
-fn collect(stream: Option<impl Read + Send + 'static>, lines: Lines) {
+fn collect(stream: Option<impl Read + Send + 'static>, lines: Lines) -> JoinHandle<()> {
     let stream = stream.expect("the stream was asked to be piped");
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
@@ -189,7 +197,7 @@ fn collect(stream: Option<impl Read + Send + 'static>, lines: Lines) {
             }
             lines.push_back(text);
         }
-    });
+    })
 }
 
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
@@ -246,6 +254,13 @@ mod tests {
         process.cont();
         assert_eq!(process.wait_exit(SOON).await.code(), Some(3));
         assert!(process.stdout().contains(&"got term".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn the_last_words_are_there_after_the_end() {
+        let mut process = sh("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done");
+        process.wait_exit(SOON).await;
+        assert_eq!(process.stdout().last().map(String::as_str), Some("line 1999"));
     }
 
     #[tokio::test]

@@ -16,28 +16,34 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// # Panics
 /// When `deadline` passes first; the message says what was awaited, where and for how long.
 #[track_caller]
-pub fn wait_until<T, P>(what: impl Into<String>, deadline: Duration, mut probe: P) -> impl Future<Output = T>
+pub fn wait_until<T, P>(what: impl Into<String>, deadline: Duration, probe: P) -> impl Future<Output = T>
 where
     P: AsyncFnMut() -> Option<T>,
 {
     let (caller, what) = (Location::caller(), what.into());
     async move {
-        let end = tokio::time::Instant::now() + deadline;
-        let mut pause = FIRST_PAUSE;
-        let looking = async {
-            loop {
-                if let Some(found) = probe().await {
-                    return found;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        };
-        match tokio::time::timeout_at(end, looking).await {
+        let looking = look(probe);
+        match tokio::time::timeout(deadline, looking).await {
             Ok(found) => found,
             Err(_) => panic!("{}", gave_up(&what, deadline, caller)),
         }
     }
+}
+
+async fn look<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Looks until `probe` answers `Some` or the deadline passes.
+pub(crate) async fn poll<T>(deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    tokio::time::timeout(deadline, look(async || probe())).await.ok()
 }
 
 /// Looks until `probe` answers `Some`, for tests without a runtime.
@@ -50,7 +56,7 @@ pub fn wait_until_blocking<T>(what: &str, deadline: Duration, probe: impl FnMut(
     poll_blocking(deadline, probe).unwrap_or_else(|| panic!("{}", gave_up(what, deadline, caller)))
 }
 
-/// Looks until `probe` answers `Some` or the deadline passes.
+/// As [`poll`], without a runtime.
 pub(crate) fn poll_blocking<T>(deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;
     let mut pause = FIRST_PAUSE;

@@ -140,7 +140,10 @@ fn a_test_process_to_be_killed() {
 
 #[tokio::test]
 async fn the_server_dies_with_a_killed_test_process() {
+    // What the killed process leaves behind is left in here.
+    let leavings = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env("TMPDIR", leavings.path());
     command.args(["--exact", "server::tests::a_test_process_to_be_killed", "--nocapture"]).env("TESTKIT_VICTIM", "1");
     let mut victim = crate::Process::spawn("victim", command);
     let line = victim.wait_stdout("server ", Duration::from_secs(30)).await;
