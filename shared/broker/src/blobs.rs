@@ -1,0 +1,173 @@
+//! Large payloads in the object store, written and read over the ports alone.
+
+use bytes::{Bytes, BytesMut};
+use nova_wire::{BlobMeta, BlobRef, Headers, assets, limits, name};
+
+use crate::{BrokerError, BrokerRef, Expect, Message, PublishError, Purge, Scan};
+
+/// How many chunks are on their way at once: 8 times 128 KiB keeps a loopback or a data centre link busy.
+const CHUNKS_IN_FLIGHT: usize = 8;
+
+/// A blob that could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// Larger than allowed.
+    #[error("payload of {size} bytes is larger than the limit of {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There is none of that name.
+    #[error("blob `{name}` does not exist")]
+    Missing {
+        /// The name.
+        name: String,
+    },
+    /// What is stored is not what was described.
+    #[error("blob `{name}` is not what its reference says: size or hash differ")]
+    Damaged {
+        /// The name.
+        name: String,
+    },
+    /// It could not be written.
+    #[error("could not store a part of blob `{name}`")]
+    Store {
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        source: PublishError,
+    },
+    /// It could not be read or deleted.
+    #[error("could not reach blob `{name}`")]
+    Reach {
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        source: BrokerError,
+    },
+}
+
+impl BlobError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store { source, .. } => source.is_transient(),
+            Self::Reach { source, .. } => source.is_transient(),
+            Self::TooLarge { .. } | Self::Missing { .. } | Self::Damaged { .. } => false,
+        }
+    }
+}
+
+/// The object store of payloads.
+#[derive(Clone)]
+pub struct Blobs {
+    broker: BrokerRef,
+    limit: u64,
+}
+
+impl Blobs {
+    /// The store with the default limit of 64 MiB a blob.
+    #[must_use]
+    pub fn new(broker: BrokerRef) -> Self {
+        Self { broker, limit: limits::BLOB_BYTES }
+    }
+
+    /// The same with another limit, in bytes.
+    #[must_use]
+    pub fn with_limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// Stores bytes under `name`, a token; what stood there before is replaced.
+    ///
+    /// # Errors
+    /// [`BlobError`]; safe to call again.
+    pub async fn put(&self, name: &str, bytes: &Bytes) -> Result<BlobRef, BlobError> {
+        use futures_util::{StreamExt as _, TryStreamExt as _};
+        let size = bytes.len() as u64;
+        if size > self.limit {
+            return Err(BlobError::TooLarge { size, limit: self.limit });
+        }
+        let blob = BlobRef::describe(name, bytes);
+        // Chunks of two writers must not mix: each write has a subject of its own.
+        let nuid = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let subject = BlobMeta::chunk_subject(&nuid);
+        let store = |source| BlobError::Store { name: name.to_owned(), source };
+        let chunks = bytes.len().div_ceil(limits::BLOB_CHUNK_BYTES);
+        // `buffered` polls in order, and one connection keeps that order: the chunks land as they are cut.
+        futures_util::stream::iter((0..chunks).map(|i| {
+            let start = i * limits::BLOB_CHUNK_BYTES;
+            let chunk = bytes.slice(start..bytes.len().min(start + limits::BLOB_CHUNK_BYTES));
+            self.broker.publish(Message::new(&*subject, chunk), Expect::Any)
+        }))
+        .buffered(CHUNKS_IN_FLIGHT)
+        .try_for_each(|_| async { Ok(()) })
+        .await
+        .map_err(store)?;
+        let meta = BlobMeta::new(&blob, &nuid, chunks as u64);
+        let body = serde_json::to_vec(&meta).expect("a plain record always encodes");
+        let headers = Headers::new().with(name::ROLLUP, "sub");
+        let message = Message::new(BlobMeta::subject(name), body).with_headers(headers);
+        self.broker.publish(message, Expect::Any).await.map_err(store)?;
+        Ok(blob)
+    }
+
+    /// Reads the blob a reference names, and checks it against the reference.
+    ///
+    /// # Errors
+    /// [`BlobError`]; safe to call again.
+    pub async fn get(&self, blob: &BlobRef) -> Result<Bytes, BlobError> {
+        if blob.size > self.limit {
+            return Err(BlobError::TooLarge { size: blob.size, limit: self.limit });
+        }
+        let missing = || BlobError::Missing { name: blob.name.clone() };
+        let damaged = || BlobError::Damaged { name: blob.name.clone() };
+        let reach = |source| BlobError::Reach { name: blob.name.clone(), source };
+        let meta = self.meta(&blob.name).await?.filter(|meta| !meta.deleted).ok_or_else(missing)?;
+        if meta.size != blob.size {
+            return Err(damaged());
+        }
+        let stream = assets::object_stream(assets::BLOBS_BUCKET);
+        let subject = BlobMeta::chunk_subject(&meta.nuid);
+        let mut bytes = BytesMut::with_capacity(usize::try_from(blob.size).map_err(|_| damaged())?);
+        let mut from = 1;
+        while (bytes.len() as u64) < blob.size {
+            let scan = Scan::all(&*stream, &*subject, 64).from(from);
+            let chunks = self.broker.scan(scan).await.map_err(reach)?;
+            let last = chunks.last().ok_or_else(missing)?.sequence;
+            for chunk in &chunks {
+                bytes.extend_from_slice(&chunk.body);
+            }
+            from = last + 1;
+        }
+        let bytes = bytes.freeze();
+        if blob.matches(&bytes) { Ok(bytes) } else { Err(damaged()) }
+    }
+
+    /// Deletes a blob; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// [`BlobError::Reach`]; safe to call again.
+    pub async fn delete(&self, name: &str) -> Result<(), BlobError> {
+        let reach = |source| BlobError::Reach { name: name.to_owned(), source };
+        let Some(meta) = self.meta(name).await? else { return Ok(()) };
+        let stream = assets::object_stream(assets::BLOBS_BUCKET);
+        let chunks = Purge::Subject(BlobMeta::chunk_subject(&meta.nuid));
+        self.broker.purge(stream.clone(), chunks).await.map_err(reach)?;
+        self.broker.purge(stream, Purge::Subject(BlobMeta::subject(name))).await.map_err(reach)?;
+        Ok(())
+    }
+
+    async fn meta(&self, name: &str) -> Result<Option<BlobMeta>, BlobError> {
+        let reach = |source| BlobError::Reach { name: name.to_owned(), source };
+        let stream = assets::object_stream(assets::BLOBS_BUCKET);
+        let stored = self.broker.last(stream, BlobMeta::subject(name)).await.map_err(reach)?;
+        Ok(stored.and_then(|stored| serde_json::from_slice(&stored.body).ok()))
+    }
+}

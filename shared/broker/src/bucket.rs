@@ -1,0 +1,100 @@
+//! Key-value buckets, over the ports alone.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nova_types::DurationText;
+use nova_wire::{Headers, assets, name, subject};
+
+use crate::{BrokerError, BrokerRef, Expect, Message, PublishError, Receipt, Scan};
+
+/// One live key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketEntry {
+    /// The key.
+    pub key: String,
+    /// Its value.
+    pub value: Bytes,
+    /// The sequence to compare with in the next write.
+    pub revision: u64,
+}
+
+/// A NATS key-value bucket.
+#[derive(Clone)]
+pub struct Bucket {
+    broker: BrokerRef,
+    name: &'static str,
+}
+
+impl Bucket {
+    /// Opens a bucket that provision has made.
+    #[must_use]
+    pub fn new(broker: BrokerRef, name: &'static str) -> Self {
+        Self { broker, name }
+    }
+
+    /// Writes a key, with a time to live when one is given (a second at least).
+    ///
+    /// # Errors
+    /// [`PublishError::Conflict`] when `expect` does not hold.
+    pub async fn put(
+        &self,
+        key: &str,
+        value: impl Into<Bytes>,
+        ttl: Option<Duration>,
+        expect: Expect,
+    ) -> Result<Receipt, PublishError> {
+        let mut headers = Headers::new();
+        if let Some(ttl) = ttl {
+            headers.push(name::TTL, DurationText(ttl.max(Duration::from_secs(1))).to_string());
+        }
+        let message = Message::new(subject::bucket_key(self.name, key), value).with_headers(headers);
+        self.broker.publish(message, expect).await
+    }
+
+    /// Deletes a key, leaving the mark that watchers are told by.
+    ///
+    /// # Errors
+    /// [`PublishError`]; safe to call again.
+    pub async fn delete(&self, key: &str) -> Result<(), PublishError> {
+        let headers = Headers::new().with("KV-Operation", "DEL");
+        let message = Message::new(subject::bucket_key(self.name, key), Bytes::new()).with_headers(headers);
+        self.broker.publish(message, Expect::Any).await.map(|_| ())
+    }
+
+    /// Reads one key.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; safe to call again.
+    pub async fn get(&self, key: &str) -> Result<Option<BucketEntry>, BrokerError> {
+        let stream = assets::bucket_stream(self.name);
+        let stored = self.broker.last(stream, subject::bucket_key(self.name, key)).await?;
+        Ok(stored.and_then(|stored| self.live(stored)))
+    }
+
+    /// Reads all live keys.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; safe to call again.
+    pub async fn entries(&self) -> Result<Vec<BucketEntry>, BrokerError> {
+        let stream = assets::bucket_stream(self.name);
+        let mut from = 1;
+        let mut all = Vec::new();
+        loop {
+            let scan = Scan::all(&*stream, subject::bucket_key(self.name, ">"), 1000).from(from);
+            let page = self.broker.scan(scan).await?;
+            let Some(last) = page.last() else { break };
+            from = last.sequence + 1;
+            all.extend(page.into_iter().filter_map(|stored| self.live(stored)));
+        }
+        Ok(all)
+    }
+
+    fn live(&self, stored: crate::Stored) -> Option<BucketEntry> {
+        let is_mark =
+            stored.headers.get("KV-Operation").is_some() || stored.headers.get("Nats-Marker-Reason").is_some();
+        let prefix = subject::bucket_key(self.name, "");
+        let key = stored.subject.strip_prefix(&prefix)?.to_owned();
+        (!is_mark).then_some(BucketEntry { key, value: stored.body, revision: stored.sequence })
+    }
+}

@@ -1,0 +1,92 @@
+//! Headers and messages between async-nats and the ports.
+
+use std::str::FromStr as _;
+
+use nova_wire::Headers;
+
+use crate::Message;
+
+/// Headers for async-nats; `None` when there are none, which spares the header block.
+///
+/// A line that no NATS message can carry (a line break in its value, say) is left out: [`refusal`] tells it beforehand.
+pub(crate) fn to_nats(headers: &Headers) -> Option<async_nats::HeaderMap> {
+    if headers.is_empty() {
+        return None;
+    }
+    let mut map = async_nats::HeaderMap::new();
+    for (name, value) in headers.iter() {
+        let name = async_nats::HeaderName::from_str(name);
+        let value = async_nats::HeaderValue::from_str(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    Some(map)
+}
+
+/// The first header that no NATS message can carry.
+pub(crate) fn refusal(headers: &Headers) -> Option<&str> {
+    headers
+        .iter()
+        .find(|(name, value)| {
+            async_nats::HeaderName::from_str(name).is_err() || async_nats::HeaderValue::from_str(value).is_err()
+        })
+        .map(|(name, _)| name)
+}
+
+/// Headers from async-nats.
+pub(crate) fn from_nats(map: Option<&async_nats::HeaderMap>) -> Headers {
+    let Some(map) = map else { return Headers::new() };
+    map.iter()
+        .flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.as_str().to_owned())))
+        .collect()
+}
+
+/// A message from async-nats, its status line as headers `Status` and `Description`.
+pub(crate) fn to_message(message: async_nats::Message) -> Message {
+    let mut headers = from_nats(message.headers.as_ref());
+    if let Some(status) = message.status {
+        headers.push("Status", status.as_u16().to_string());
+        headers.push("Description", message.description.unwrap_or_default());
+    }
+    Message {
+        subject: message.subject.to_string(),
+        headers,
+        body: message.payload,
+        reply: message.reply.map(|reply| reply.to_string()),
+    }
+}
+
+/// Headers from the raw block of a stored message, however malformed: lines without a colon are passed over, bytes that
+/// are no UTF-8 replaced. The one way to look at a message that a client library refuses to parse.
+pub(crate) fn from_block(block: &[u8]) -> Headers {
+    let text = String::from_utf8_lossy(block);
+    text.split("\r\n")
+        .skip(1)
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| {
+            let clean = |text: &str| text.trim().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+            (clean(name), clean(value))
+        })
+        .filter(|(name, _): &(String, String)| !name.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_headers_survive_both_ways() {
+        let headers = Headers::new().with("A", "1").with("A", "2");
+        assert_eq!(from_nats(to_nats(&headers).as_ref()).count("A"), 2);
+        assert_eq!(to_nats(&Headers::new()), None);
+        assert_eq!(refusal(&Headers::new().with("A", "1\r\n2")), Some("A"));
+    }
+
+    #[test]
+    fn a_malformed_block_still_shows_what_can_be_read() {
+        let headers = from_block(b"NATS/1.0\r\nNo-Colon\r\nNats-Msg-Id: a\xff\r\n: x\r\n\r\n");
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("Nats-Msg-Id", "a\u{fffd}")]);
+    }
+}

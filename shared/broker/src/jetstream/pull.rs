@@ -1,0 +1,206 @@
+//! Pulling from consumers, and settling deliveries.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use nova_types::UnixMillis;
+use serde_json::json;
+
+use super::{JetStream, convert};
+use crate::jetstream::mux::Slot;
+use crate::{AckToken, BrokerError, Delivery, Pull, PullItem, PullRequest, Settle};
+
+/// How often the broker tells that it still holds a waiting pull. Two missed beats end the pull.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A pull for what is there now is answered at once; longer silence means the connection or the consumer is gone.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// Status messages that a pull can bring besides its deliveries: the last word, and heartbeats nobody has read yet.
+const STATUS_ROOM: usize = 8;
+
+/// The body of an ack of that kind.
+pub(super) fn settle_body(settle: Settle) -> Bytes {
+    match settle {
+        Settle::Ack => Bytes::from_static(b"+ACK"),
+        Settle::Nak { delay: Duration::ZERO } => Bytes::from_static(b"-NAK"),
+        Settle::Nak { delay } => format!("-NAK {{\"delay\": {}}}", delay.as_nanos()).into(),
+        Settle::Extend => Bytes::from_static(b"+WPI"),
+    }
+}
+
+/// A pull under way.
+struct Pulling {
+    jetstream: JetStream,
+    slot: Slot,
+    what: String,
+    wanted: usize,
+    silence: Duration,
+}
+
+impl JetStream {
+    pub(super) async fn start_pull(&self, request: PullRequest) -> Result<Pull, BrokerError> {
+        let what = format!("a pull from {}/{}", request.stream, request.consumer);
+        let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        let mut ask = json!({ "batch": request.batch });
+        let silence = match request.wait {
+            None => {
+                ask["no_wait"] = true.into();
+                AT_ONCE
+            }
+            Some(wait) => {
+                ask["expires"] = nanos(wait).into();
+                // The broker refuses a heartbeat longer than half the wait.
+                let beat = HEARTBEAT.min(wait / 3);
+                if beat >= Duration::from_millis(500) {
+                    ask["idle_heartbeat"] = nanos(beat).into();
+                    beat * 2 + Duration::from_secs(1)
+                } else {
+                    wait + AT_ONCE
+                }
+            }
+        };
+        let slot = self.mux.pulls.claim(request.batch + STATUS_ROOM).await;
+        let reply = slot.subject(&self.mux);
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", request.stream, request.consumer);
+        let gone = |_| BrokerError::Disconnected { what: what.clone() };
+        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(gone)?;
+        let pulling = Pulling { jetstream: self.clone(), slot, what, wanted: request.batch, silence };
+        let items = futures_util::stream::unfold(pulling, |mut pulling| async move {
+            let item = pulling.next().await?;
+            Some((item, pulling))
+        });
+        Ok(items.boxed())
+    }
+}
+
+impl Pulling {
+    async fn next(&mut self) -> Option<Result<PullItem, BrokerError>> {
+        if self.wanted == 0 {
+            self.slot.end();
+            return None;
+        }
+        let Ok(answer) = tokio::time::timeout(self.silence, self.slot.next()).await else {
+            self.wanted = 0;
+            let after_ms = super::millis(self.silence);
+            return Some(Err(BrokerError::Timeout { what: self.what.clone(), after_ms }));
+        };
+        let message = answer?;
+        let Some(status) = message.status else {
+            self.wanted -= 1;
+            return Some(match delivery(message) {
+                Some(delivery) => Ok(PullItem::Delivery(Box::new(delivery))),
+                None => Err(self.refused(0, "a delivery without a readable ack subject")),
+            });
+        };
+        match status.as_u16() {
+            100 => Some(Ok(PullItem::Heartbeat)),
+            // No message now, or the wait is over: the pull ends as it should.
+            404 | 408 => self.finish(None),
+            409 if is_batch_end(message.description.as_deref()) => self.finish(None),
+            503 => self.finish(Some(BrokerError::NotFound { what: self.what.clone() })),
+            code => {
+                let description = message.description.unwrap_or_default();
+                let error = self.refused(u64::from(code), &description);
+                self.finish(Some(error))
+            }
+        }
+    }
+
+    fn finish(&mut self, error: Option<BrokerError>) -> Option<Result<PullItem, BrokerError>> {
+        self.wanted = 0;
+        self.slot.end();
+        error.map(Err)
+    }
+
+    fn refused(&self, code: u64, description: &str) -> BrokerError {
+        BrokerError::Refused { what: self.what.clone(), code, description: description.to_owned() }
+    }
+}
+
+/// Whether a 409 only says that the pull has run its course.
+fn is_batch_end(description: Option<&str>) -> bool {
+    description.is_some_and(|text| {
+        let text = text.to_ascii_lowercase();
+        text.contains("batch completed") || text.contains("leadership change") || text.contains("server shutdown")
+    })
+}
+
+impl Drop for Pulling {
+    fn drop(&mut self) {
+        // Deliveries that came and were not taken go back at once; they would else wait for their lease to end.
+        let strays: Vec<_> = self.slot.leftovers().into_iter().filter_map(|m| m.reply).collect();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if strays.is_empty() {
+            return;
+        }
+        let client = self.jetstream.client.clone();
+        runtime.spawn(async move {
+            for reply in strays.into_iter().filter(|reply| reply.starts_with("$JS.ACK.")) {
+                let _ = client.publish(reply, settle_body(Settle::Nak { delay: Duration::ZERO })).await;
+            }
+        });
+    }
+}
+
+fn delivery(message: async_nats::Message) -> Option<Delivery> {
+    let reply = message.reply?;
+    let place = Place::parse(&reply)?;
+    Some(Delivery {
+        subject: message.subject.to_string(),
+        sequence: place.sequence,
+        deliveries: place.deliveries,
+        pending: place.pending,
+        at: place.at,
+        headers: convert::from_nats(message.headers.as_ref()),
+        body: message.payload,
+        token: AckToken(reply.to_string()),
+    })
+}
+
+/// What an ack subject tells of its delivery.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    deliveries: u64,
+    sequence: u64,
+    at: UnixMillis,
+    pending: u64,
+}
+
+impl Place {
+    /// Reads both forms: `$JS.ACK.<stream>.<consumer>.<n>...` and `$JS.ACK.<domain>.<account>.<stream>.<consumer>.<n>...`.
+    fn parse(subject: &str) -> Option<Self> {
+        let tokens: Vec<&str> = subject.split('.').collect();
+        let start = match tokens.len() {
+            9 => 4,
+            11.. => 6,
+            _ => return None,
+        };
+        let number = |i: usize| tokens.get(start + i)?.parse::<u64>().ok();
+        Some(Self {
+            deliveries: number(0)?,
+            sequence: number(1)?,
+            at: UnixMillis(i64::try_from(number(3)? / 1_000_000).ok()?),
+            pending: number(4)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_the_ack_subject_are_read() {
+        let place = Place { deliveries: 2, sequence: 7, at: UnixMillis(1_795_370_000_123), pending: 5 };
+        assert_eq!(Place::parse("$JS.ACK.S.c.2.7.9.1795370000123456789.5").as_ref(), Some(&place));
+        assert_eq!(Place::parse("$JS.ACK.dom.hash.S.c.2.7.9.1795370000123456789.5").as_ref(), Some(&place));
+        assert_eq!(Place::parse("$JS.ACK.dom.hash.S.c.2.7.9.1795370000123456789.5.tok").as_ref(), Some(&place));
+        assert_eq!(Place::parse("$JS.ACK.S.c.x.7.9.1.5"), None);
+        assert_eq!(Place::parse("other"), None);
+    }
+
+    #[test]
+    fn a_pause_is_told_in_nanoseconds() {
+        assert_eq!(&settle_body(Settle::Nak { delay: Duration::from_millis(5) })[..], b"-NAK {\"delay\": 5000000}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Reading messages back: direct get, which any replica answers and which creates no consumer.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use nova_types::UnixMillis;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ANSWER, JetStream, convert, is_no_responders, millis};
+use crate::{BrokerError, Message, Scan, Stored};
+
+/// The most messages the broker sends for one batched read.
+const PAGE: usize = 1000;
+
+impl JetStream {
+    pub(super) async fn read_last(&self, stream: String, subject: String) -> Result<Option<Stored>, BrokerError> {
+        let what = format!("the last message of {subject}");
+        let ask = Message::new(format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Bytes::new());
+        let answer = self.request(&what, ask, ANSWER).await?;
+        read_one(&what, &stream, answer)
+    }
+
+    /// Reads by sequence through the JSON API: it carries the headers as bytes, so that even a message whose headers no
+    /// client can parse is readable.
+    pub(super) async fn read_sequence(&self, stream: String, sequence: u64) -> Result<Option<Stored>, BrokerError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            message: Option<Raw>,
+        }
+        #[derive(Deserialize)]
+        struct Raw {
+            subject: String,
+            seq: u64,
+            time: String,
+            #[serde(default)]
+            hdrs: String,
+            #[serde(default)]
+            data: String,
+        }
+        let what = format!("message {sequence} of {stream}");
+        let answer = self.api(&what, format!("$JS.API.STREAM.MSG.GET.{stream}"), json!({ "seq": sequence })).await;
+        let answer: Answer = match answer {
+            Ok(answer) => self.understand(&what, answer)?,
+            Err(BrokerError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let garbled = |error: base64::DecodeError| BrokerError::Garbled { what: what.clone(), source: error.into() };
+        let Some(raw) = answer.message else { return Ok(None) };
+        Ok(Some(Stored {
+            subject: raw.subject,
+            sequence: raw.seq,
+            at: nova_wire::parse_rfc3339(&raw.time).unwrap_or_default(),
+            headers: convert::from_block(&STANDARD.decode(raw.hdrs).map_err(garbled)?),
+            body: STANDARD.decode(raw.data).map_err(garbled)?.into(),
+        }))
+    }
+
+    pub(super) async fn read_many(&self, scan: Scan) -> Result<Vec<Stored>, BrokerError> {
+        let what = format!("messages of {}", scan.subject);
+        let mut all = Vec::new();
+        let mut from = scan.from.max(1);
+        while all.len() < scan.limit {
+            let batch = PAGE.min(scan.limit - all.len());
+            let ask = if scan.last_per_subject {
+                json!({ "multi_last": [scan.subject], "batch": batch, "seq": from })
+            } else {
+                json!({ "next_by_subj": scan.subject, "batch": batch, "seq": from })
+            };
+            let (page, is_end) = self.read_page(&what, &scan.stream, ask, batch).await?;
+            let Some(last) = page.last() else { break };
+            from = last.sequence + 1;
+            all.extend(page);
+            if is_end {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// One batched read, and whether nothing is left behind it.
+    async fn read_page(
+        &self,
+        what: &str,
+        stream: &str,
+        ask: serde_json::Value,
+        batch: usize,
+    ) -> Result<(Vec<Stored>, bool), BrokerError> {
+        let mut slot = self.mux.requests.claim(batch + 2).await;
+        let reply = slot.subject(&self.mux);
+        let subject = format!("$JS.API.DIRECT.GET.{stream}");
+        let gone = |_| BrokerError::Disconnected { what: what.to_owned() };
+        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(gone)?;
+        let mut page = Vec::new();
+        loop {
+            let Ok(Some(answer)) = tokio::time::timeout(ANSWER, slot.next()).await else {
+                return Err(BrokerError::Timeout { what: what.to_owned(), after_ms: millis(ANSWER) });
+            };
+            // 204 is the end of a batch; it tells how much is left.
+            if answer.status.is_some_and(|status| status.as_u16() == 204) {
+                slot.end();
+                let left = answer.headers.as_ref().and_then(|h| h.get("Nats-Num-Pending"));
+                return Ok((page, left.is_none_or(|left| left.as_str() == "0")));
+            }
+            match read_one(what, stream, answer) {
+                Ok(Some(stored)) => page.push(stored),
+                Ok(None) => {
+                    slot.end();
+                    return Ok((page, true));
+                }
+                Err(error) => {
+                    slot.end();
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Understands one answer of a direct get; `None` when there is no such message.
+fn read_one(what: &str, stream: &str, answer: async_nats::Message) -> Result<Option<Stored>, BrokerError> {
+    if is_no_responders(&answer) {
+        return Err(BrokerError::NotFound { what: format!("stream {stream}") });
+    }
+    match answer.status.map(|status| status.as_u16()) {
+        None => {}
+        Some(404) => return Ok(None),
+        Some(code) => {
+            let description = answer.description.unwrap_or_default();
+            return Err(BrokerError::Refused { what: what.to_owned(), code: code.into(), description });
+        }
+    }
+    let mut headers = convert::from_nats(answer.headers.as_ref());
+    let missing = |name: &'static str| BrokerError::Garbled {
+        what: what.to_owned(),
+        source: format!("the answer lacks a valid {name}").into(),
+    };
+    let subject = headers.get("Nats-Subject").ok_or_else(|| missing("Nats-Subject"))?.to_owned();
+    let sequence = headers.get("Nats-Sequence").and_then(|s| s.parse().ok()).ok_or_else(|| missing("Nats-Sequence"))?;
+    let at: UnixMillis =
+        headers.get("Nats-Time-Stamp").and_then(nova_wire::parse_rfc3339).ok_or_else(|| missing("Nats-Time-Stamp"))?;
+    headers.retain(|name| {
+        ![
+            "Nats-Stream",
+            "Nats-Subject",
+            "Nats-Sequence",
+            "Nats-Time-Stamp",
+            "Nats-Num-Pending",
+            "Nats-Last-Sequence",
+            "Nats-UpTo-Sequence",
+        ]
+        .contains(&name)
+    });
+    Ok(Some(Stored { subject, sequence, at, headers, body: answer.payload }))
+}
+
+/// How long a stream may take to list, delete or purge: it is file work.
+pub(super) const SLOW_ANSWER: Duration = Duration::from_secs(60);

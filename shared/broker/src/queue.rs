@@ -1,0 +1,76 @@
+//! Pulling from durable consumers, and settling what was pulled.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use nova_types::UnixMillis;
+use nova_wire::Headers;
+
+use crate::BrokerError;
+
+/// One request for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// The stream.
+    pub stream: String,
+    /// Its durable consumer.
+    pub consumer: String,
+    /// The most messages it may bring; never more than there are free slots.
+    pub batch: usize,
+    /// How long the broker keeps the request waiting; `None` asks for what is there now.
+    pub wait: Option<Duration>,
+}
+
+/// Names a delivery to the broker. It proves nothing: a stale one is accepted, too.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AckToken(pub(crate) String);
+
+/// A message under lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its subject.
+    pub subject: String,
+    /// Its stream sequence.
+    pub sequence: u64,
+    /// How often it was delivered, from 1; a hint only, the broker forgets it when it is killed.
+    pub deliveries: u64,
+    /// How many messages wait behind it.
+    pub pending: u64,
+    /// When the broker stored it.
+    pub at: UnixMillis,
+    /// Its headers.
+    pub headers: Headers,
+    /// Its body.
+    pub body: Bytes,
+    /// For settling it.
+    pub token: AckToken,
+}
+
+/// What a pull yields.
+#[derive(Debug)]
+pub enum PullItem {
+    /// A message under lease.
+    Delivery(Box<Delivery>),
+    /// The broker still holds the request.
+    Heartbeat,
+}
+
+/// The deliveries of one request, ending when the broker has answered it whole.
+///
+/// Dropping it hands back, unused, whatever still arrives.
+pub type Pull = BoxStream<'static, Result<PullItem, BrokerError>>;
+
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// It is done with.
+    Ack,
+    /// It comes again, after a pause.
+    Nak {
+        /// The pause; zero means at once.
+        delay: Duration,
+    },
+    /// Its lease begins anew.
+    Extend,
+}
