@@ -18,7 +18,7 @@ case $name in
 -* | *- | *--*) die "\`$name\` may not begin or end with a hyphen, nor have two in a row: its crate is named after it" ;;
 esac
 [ "${#name}" -le 48 ] || die "\`$name\` has ${#name} characters; a skill name has at most 48"
-[ -d "$from" ] || die "$from is not here; run this at the root of the checkout"
+[ -d "$from" ] && [ -f "$catalogue" ] || die "$from or $catalogue is not here; run this at the root of the checkout"
 [ ! -e "workers/$name" ] || die "workers/$name exists already; choose another name or delete it first"
 taken=$(find . -path ./target -prune -o -path ./.venv -prune -o -name Cargo.toml -exec grep -lx "name = \"nova-$name\"" {} + | head -n 1)
 [ -z "$taken" ] || die "$taken is called nova-$name already; choose another name"
@@ -46,20 +46,11 @@ done
 
 echo "workers/$name is ready: change src/ to do your work, then \`cargo test -p nova-$name\`" >&2
 
-# The catalogue's line for echo is the model, in whichever form the catalogue is written: `echo = {...}`, `[skills.echo]` or `name = "echo"`.
-model=$(grep -E '^(echo *=|\[.*\becho"?\]|name *= *"echo")' "$catalogue" 2>/dev/null | head -n 1 || true)
-[ -n "$model" ] || die "$catalogue has no line for echo to follow; add $name to the catalogue by hand"
-line=$(echo "$model" | sed "s/echo/$name/")
-if [ "$add" != 1 ]; then
+line="$name = { about = \"Says in one sentence what $name does\" }"
+if [ "$add" = 1 ]; then
+    echo "$line" >>"$catalogue"
+    echo "added to $catalogue: $line" >&2
+else
     echo "add this line to $catalogue, or no queue exists for it (ADD=1 does it for you):" >&2
-    case $model in name*) echo '[[skill]]' ;; esac
     echo "$line"
-    exit 0
 fi
-case $model in
-echo*) awk -v model="$model" -v line="$line" '{ print } $0 == model { print line }' "$catalogue" >"$catalogue.new" ;;
-name*) { cat "$catalogue"; printf '\n[[skill]]\n%s\n' "$line"; } >"$catalogue.new" ;;
-*) { cat "$catalogue"; printf '\n%s\n' "$line"; } >"$catalogue.new" ;;
-esac
-mv "$catalogue.new" "$catalogue"
-echo "added to $catalogue: $line" >&2

@@ -35,7 +35,7 @@ const ECHO: &[(&str, &str)] = &[
     ("workers/echo/src/main.rs", "//! Runs echo.\nuse nova_echo::Echo;\n"),
     ("workers/echo/tests/echo.rs", "//! Echo.\n"),
     ("shared/worker/Cargo.toml", "[package]\nname = \"nova-worker\"\n"),
-    ("nats/skills.toml", "[skills]\necho = { lease = \"10s\" }\nhttp = {}\n"),
+    ("nats/skills.toml", "# skills\necho = { lease = \"10s\" }\n"),
 ];
 
 fn new_worker(folder: &TempDir, name: &str, add: &str) -> Output {
@@ -56,24 +56,20 @@ fn a_new_worker_has_the_shape_of_echo_under_its_own_names() {
         "//! The image-resize skill.\npub struct ImageResize;\nconst NAME: &str = \"image-resize\";\nfn image_resize_back() {}\n"
     );
     assert_eq!(read("tests/image_resize.rs"), "//! ImageResize.\n");
-    assert_eq!(String::from_utf8_lossy(&made.stdout), "image-resize = { lease = \"10s\" }\n");
+    assert_eq!(
+        String::from_utf8_lossy(&made.stdout),
+        "image-resize = { about = \"Says in one sentence what image-resize does\" }\n"
+    );
 }
 
 #[test]
-fn the_catalogue_line_is_added_on_request_in_every_form() {
-    let forms = [
-        ("[skills]\necho = {}\nhttp = {}\n", "[skills]\necho = {}\nx = {}\nhttp = {}\n"),
-        ("[skills.echo]\nlease = 1\n", "[skills.echo]\nlease = 1\n\n[skills.x]\n"),
-        ("[[skill]]\nname = \"echo\"\n", "[[skill]]\nname = \"echo\"\n\n[[skill]]\nname = \"x\"\n"),
-    ];
-    for (before, after) in forms {
-        let folder = folder_with(ECHO);
-        let catalogue = folder.path().join("nats/skills.toml");
-        fs::write(&catalogue, before).expect("a catalogue");
-        let made = new_worker(&folder, "x", "1");
-        assert!(made.status.success(), "{}", stderr(&made));
-        assert_eq!(fs::read_to_string(&catalogue).expect("a catalogue"), after);
-    }
+fn the_catalogue_line_is_added_on_request() {
+    let folder = folder_with(ECHO);
+    let made = new_worker(&folder, "x", "1");
+    assert!(made.status.success(), "{}", stderr(&made));
+    let catalogue = fs::read_to_string(folder.path().join("nats/skills.toml")).expect("a catalogue");
+    let line = "x = { about = \"Says in one sentence what x does\" }";
+    assert_eq!(catalogue, format!("# skills\necho = {{ lease = \"10s\" }}\n{line}\n"));
 }
 
 #[test]

@@ -61,25 +61,16 @@ pub fn law(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// Reads the names of the catalogue with their lines: `[[skill]]` entries with a `name`, or one table per skill.
+/// Reads the names of the catalogue, each with its line: one table per skill.
 fn skills(catalogue: &File) -> BTreeMap<String, usize> {
     let table: toml::Table = catalogue.text.parse().unwrap_or_default();
-    let inner = ["skill", "skills"].into_iter().find_map(|key| table.get(key));
-    let names: Vec<String> = match inner {
-        Some(toml::Value::Array(list)) => {
-            list.iter().filter_map(|one| one.get("name")?.as_str().map(str::to_owned)).collect()
-        }
-        Some(toml::Value::Table(skills)) => skills.keys().cloned().collect(),
-        _ => table.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.clone()).collect(),
+    let line_of = |name: &str| {
+        let is_here = |line: &str| {
+            line.trim_start_matches('[').strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '=', ']']))
+        };
+        catalogue.text.lines().position(is_here).map_or(1, |index| index + 1)
     };
-    names
-        .into_iter()
-        .map(|name| {
-            let is_here = |line: &str| !line.trim_start().starts_with('#') && crate::rust::has_word(line, &name);
-            let line = catalogue.text.lines().position(is_here).map_or(1, |index| index + 1);
-            (name, line)
-        })
-        .collect()
+    table.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| (name.clone(), line_of(name))).collect()
 }
 
 #[cfg(test)]
@@ -92,15 +83,15 @@ mod tests {
     const README: (&str, &str) = ("workers/echo/README.md", "# echo\n");
 
     #[test]
-    fn a_worker_with_its_line_passes_in_every_form_of_catalogue() {
-        for catalogue in ["[[skill]]\nname = \"echo\"\n", "[skills]\necho = {}\n", "[echo]\nlease_secs = 10\n"] {
+    fn a_worker_with_its_line_passes() {
+        for catalogue in ["echo = { lease = \"10s\" }\n", "[echo]\nlease = \"10s\"\n"] {
             check(law, &[MANIFEST, MAIN, README, (CATALOGUE, catalogue)], &[]);
         }
     }
 
     #[test]
     fn catalogue_and_folders_must_agree() {
-        let catalogue = "# echo was here\n\n[[skill]]\nname = \"other\"\n";
+        let catalogue = "# echo was here\n\nothers = 1\nother = {}\n";
         check(law, &[MANIFEST, MAIN, README, (CATALOGUE, catalogue)], &["nats/skills.toml:1", "nats/skills.toml:4"]);
         check(law, &[MANIFEST, MAIN, README], &["nats/skills.toml:1"]);
     }
