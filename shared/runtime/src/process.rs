@@ -17,6 +17,8 @@ use crate::metrics::{Metric, Metrics};
 
 /// The flags every process takes; flatten them into the process's own arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+// Without this clap would show the lines above as what the process is about.
+#[command(about = None, long_about = None)]
 pub struct CommonArgs {
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE", env = "NOVA_CONFIG")]
@@ -179,6 +181,30 @@ mod tests {
 
     fn sources(overrides: &[&str]) -> Sources {
         Sources { overrides: overrides.iter().map(|&text| text.to_owned()).collect(), ..Sources::default() }
+    }
+
+    #[derive(clap::Parser)]
+    #[command(about = "Says what it is told")]
+    struct Args {
+        #[command(flatten)]
+        common: CommonArgs,
+    }
+
+    #[derive(clap::Parser)]
+    struct Silent {
+        #[command(flatten)]
+        common: CommonArgs,
+    }
+
+    #[test]
+    fn common_flags_leave_the_description_to_the_process() {
+        use clap::{CommandFactory, Parser};
+        assert_eq!(Args::command().get_about().map(ToString::to_string).as_deref(), Some("Says what it is told"));
+        assert!(Silent::command().get_about().is_none());
+        let args = ["echo", "--set", "a.b=1", "--set", "a.c=2", "--dump-config"];
+        let (args, silent) = (Args::parse_from(args).common, Silent::parse_from(args).common);
+        assert_eq!(args, silent);
+        assert!(args.dump_config && args.set == ["a.b=1", "a.c=2"]);
     }
 
     // One test: logging begins once per process.
