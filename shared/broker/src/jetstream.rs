@@ -159,6 +159,10 @@ impl Broker for JetStream {
         Box::pin(self.consumer_info(stream, name))
     }
 
+    fn consumers(&self, stream: String) -> Ready<'_, Vec<ConsumerInfo>> {
+        Box::pin(self.consumer_list(stream))
+    }
+
     fn put_consumer(&self, spec: ConsumerSpec) -> Ready<'_, ()> {
         Box::pin(self.write_consumer(spec))
     }

@@ -85,6 +85,9 @@ pub trait Broker: Send + Sync + 'static {
     /// A consumer as it is, `None` when there is none.
     fn consumer(&self, stream: String, name: String) -> Ready<'_, Option<ConsumerInfo>>;
 
+    /// All consumers of a stream, Nova's or not; none when there is no such stream.
+    fn consumers(&self, stream: String) -> Ready<'_, Vec<ConsumerInfo>>;
+
     /// Creates or changes a consumer.
     fn put_consumer(&self, spec: ConsumerSpec) -> Ready<'_, ()>;
 

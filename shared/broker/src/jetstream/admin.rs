@@ -53,24 +53,40 @@ impl JetStream {
     }
 
     pub(super) async fn stream_list(&self, prefix: String) -> Result<Vec<StreamInfo>, BrokerError> {
+        let all = self.list("the list of streams", "$JS.API.STREAM.LIST".to_owned()).await?;
+        let mut all: Vec<StreamInfo> =
+            all.iter().map(config::stream_info).filter(|info| info.spec.name.starts_with(&prefix)).collect();
+        all.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+        Ok(all)
+    }
+
+    pub(super) async fn consumer_list(&self, stream: String) -> Result<Vec<ConsumerInfo>, BrokerError> {
+        let what = format!("the list of consumers of stream {stream}");
+        let all = match self.list(&what, format!("$JS.API.CONSUMER.LIST.{stream}")).await {
+            Err(BrokerError::NotFound { what: missing }) if missing == what => Vec::new(),
+            other => other?,
+        };
+        let mut all: Vec<ConsumerInfo> = all.iter().map(|info| config::consumer_info(&stream, info)).collect();
+        all.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+        Ok(all)
+    }
+
+    /// Reads a list page by page.
+    async fn list(&self, what: &str, subject: String) -> Result<Vec<Value>, BrokerError> {
         #[derive(Deserialize)]
         struct Page {
             total: usize,
-            #[serde(default)]
+            #[serde(default, alias = "consumers")]
             streams: Option<Vec<Value>>,
         }
-        let what = "the list of streams";
-        let mut seen = 0;
         let mut all = Vec::new();
         loop {
-            let value = self.api(what, "$JS.API.STREAM.LIST".to_owned(), json!({ "offset": seen })).await?;
+            let value = self.api(what, subject.clone(), json!({ "offset": all.len() })).await?;
             let page: Page = self.understand(what, value)?;
-            let streams = page.streams.unwrap_or_default();
-            seen += streams.len();
-            let is_end = streams.is_empty() || seen >= page.total;
-            all.extend(streams.iter().map(config::stream_info).filter(|info| info.spec.name.starts_with(&prefix)));
+            let page_items = page.streams.unwrap_or_default();
+            let is_end = page_items.is_empty() || all.len() + page_items.len() >= page.total;
+            all.extend(page_items);
             if is_end {
-                all.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
                 return Ok(all);
             }
         }
