@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::health::{Health, Report};
 use crate::metrics::Metrics;
 
-/// The section `[http]`.
+/// The section `[serve]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
@@ -30,7 +30,7 @@ impl Default for HttpConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address cannot be read.
-    #[error("could not read http.listen `{listen}`: write an address such as `127.0.0.1:9100`, or leave it empty")]
+    #[error("could not read serve.listen `{listen}`: write an address such as `127.0.0.1:9100`, or leave it empty")]
     Address {
         /// The address as given.
         listen: String,

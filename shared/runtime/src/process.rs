@@ -133,7 +133,7 @@ async fn prepare(
     shutdown: Shutdown,
     dump_config: bool,
 ) -> Result<Started, StartError> {
-    let listen = settings.section_with_defaults::<HttpConfig>("http")?.address()?;
+    let listen = settings.section_with_defaults::<HttpConfig>("serve")?.address()?;
     let (metrics, health) = (Metrics::new(), Health::new());
     metrics.set(Metric::BuildInfo, &[&options.name, &options.version], 1.0);
     tokio::spawn(not_ready_while_draining(shutdown.clone(), health.clone()));
@@ -210,7 +210,7 @@ mod tests {
     // One test: logging begins once per process.
     #[tokio::test]
     async fn process_starts_serves_and_drains() {
-        let wrong = start_with(options(), sources(&["http.listen=nowhere"]), false).await.err().unwrap();
+        let wrong = start_with(options(), sources(&["serve.listen=nowhere"]), false).await.err().unwrap();
         assert!(matches!(wrong, StartError::Http(_)) && !wrong.is_transient());
         let wrong = start_with(options(), sources(&["log.level=nova=loud"]), false).await.err().unwrap();
         assert!(matches!(wrong, StartError::Logs(LogError::Level { .. })));
@@ -229,7 +229,7 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(10), drained).await.expect("stayed ready while draining");
 
-        let off = prepared(&["http.listen=", "echo.a=1"]).await;
+        let off = prepared(&["serve.listen=", "echo.a=1"]).await;
         assert_eq!(off.http, None);
         assert!(off.settle().unwrap_err().to_string().contains("settings"));
     }

@@ -1,0 +1,208 @@
+//! Whether a delivered task may start, from what is known of it; pure.
+
+use std::time::Duration;
+
+use nova_types::{Policy, UnixMillis, codes};
+use nova_wire::{AttemptRecord, ErrorBody};
+
+/// How often workers may die over one task before it is taken for poison. Each time costs a lease.
+const CRASH_LIMIT: u64 = 10;
+
+/// What is known when a task is delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts<'a> {
+    /// How often the broker delivered it, from 1.
+    pub(crate) deliveries: u64,
+    /// When it was stored in its queue.
+    pub(crate) submitted: UnixMillis,
+    /// Now.
+    pub(crate) now: UnixMillis,
+    /// What earlier attempts left; `None` when nothing can have been.
+    pub(crate) record: Option<&'a AttemptRecord>,
+    /// Whether someone asked for its end.
+    pub(crate) is_cancelled: bool,
+    /// What holds for it.
+    pub(crate) policy: &'a Policy,
+    /// Whether its skill must never start twice unasked.
+    pub(crate) is_costly: bool,
+    /// How long outcomes are kept.
+    pub(crate) outcomes_kept: Duration,
+}
+
+/// What to do with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Admission {
+    /// Start this attempt.
+    Start {
+        /// Its number, from 1.
+        attempt: u32,
+    },
+    /// End the task without starting it.
+    End {
+        /// The attempts that were made before.
+        attempts: u32,
+        /// Whether by request; otherwise it is dead.
+        is_cancel: bool,
+        /// Why.
+        error: ErrorBody,
+    },
+}
+
+/// Decides.
+pub(crate) fn admit(facts: &Facts<'_>) -> Admission {
+    let nothing = AttemptRecord::default();
+    let record = facts.record.unwrap_or(&nothing);
+    let end = |is_cancel: bool, code: &str, message: String| Admission::End {
+        attempts: record.failed,
+        is_cancel,
+        error: ErrorBody::new(code, &message),
+    };
+    if facts.is_cancelled {
+        return end(true, codes::CANCELLED, "cancelled before it started".into());
+    }
+    if facts.policy.deadline.is_some_and(|deadline| facts.now >= deadline) {
+        return end(false, codes::EXPIRED, "its deadline passed before it started".into());
+    }
+    if facts.deliveries > 1 {
+        // Whoever wrote the attempt record last saw no outcome then; before that nobody can know.
+        let last_seen = record.failures.last().map_or(facts.submitted, |failure| failure.finished.max(facts.submitted));
+        if facts.now.since(last_seen) > facts.outcomes_kept {
+            return end(false, codes::STALE, "delivered again after its outcome may have been forgotten".into());
+        }
+        // Each failure, snooze and hand-back explains one more delivery; what is left is workers that died.
+        let explained = 1 + u64::from(record.failed) + u64::from(record.snoozes);
+        let crashes = facts.deliveries.saturating_sub(explained);
+        if crashes >= CRASH_LIMIT {
+            return end(false, codes::POISON, format!("its workers were lost {crashes} times"));
+        }
+    }
+    if record.failed >= facts.policy.max_attempts {
+        let message = match record.failures.last() {
+            Some(last) => format!("all {} attempts failed; the last: {}", record.failed, last.message),
+            None => format!("all {} attempts failed", record.failed),
+        };
+        let code = record.failures.last().map_or(codes::ERROR, |last| last.code.as_str());
+        return end(false, code, message);
+    }
+    match &record.claim {
+        Some(claim) if facts.is_costly => {
+            let message =
+                format!("attempt {} began at worker {} and nobody knows how it ended", claim.attempt, claim.worker);
+            end(false, codes::INTERRUPTED, message)
+        }
+        _ => Admission::Start { attempt: record.next_attempt() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nova_types::{Code, WorkerId};
+    use nova_wire::{Claim, FailedAttempt};
+
+    use super::*;
+
+    fn record(failed: u32) -> AttemptRecord {
+        let mut record = AttemptRecord::default();
+        for attempt in 1..=failed {
+            record.fail(FailedAttempt {
+                attempt,
+                worker: WorkerId::new("w").expect("an id"),
+                started: UnixMillis(1),
+                finished: UnixMillis(2),
+                code: Code::new("exit"),
+                message: "1".into(),
+            });
+        }
+        record
+    }
+
+    #[track_caller]
+    fn check(what: &str, change: impl FnOnce(&mut Facts<'_>), expect: &str) {
+        let policy = Policy { deadline: Some(UnixMillis(1_000)), ..Policy::default() };
+        let mut facts = Facts {
+            deliveries: 1,
+            submitted: UnixMillis(0),
+            now: UnixMillis(10),
+            record: None,
+            is_cancelled: false,
+            policy: &policy,
+            is_costly: false,
+            outcomes_kept: Duration::from_millis(500),
+        };
+        change(&mut facts);
+        let got = match admit(&facts) {
+            Admission::Start { attempt } => format!("start {attempt}"),
+            Admission::End { is_cancel, error, .. } => {
+                format!("{}{}", if is_cancel { "cancel " } else { "" }, error.code)
+            }
+        };
+        assert_eq!(got, expect, "{what}");
+    }
+
+    #[test]
+    fn a_fresh_task_starts_its_first_attempt() {
+        check("fresh", |_| {}, "start 1");
+        let two = record(2);
+        check("after two failures", |f| f.record = Some(&two), "start 3");
+        check("redelivered after a crash", |f| f.deliveries = 5, "start 1");
+    }
+
+    #[test]
+    fn what_cannot_start_ends_with_its_reason() {
+        check("cancelled", |f| f.is_cancelled = true, "cancel cancelled");
+        check("expired", |f| f.now = UnixMillis(1_000), "expired");
+        let all = record(5);
+        check("exhausted", |f| f.record = Some(&all), "exit");
+        check("poison", |f| f.deliveries = 11, "poison");
+        check(
+            "explained deliveries",
+            |f| {
+                f.deliveries = 11;
+                f.record = Some(&all)
+            },
+            "exit",
+        );
+    }
+
+    #[test]
+    fn a_redelivery_beyond_the_memory_of_outcomes_is_stale() {
+        check(
+            "old",
+            |f| {
+                f.deliveries = 2;
+                f.now = UnixMillis(600)
+            },
+            "stale",
+        );
+        check("old, but delivered for the first time", |f| f.now = UnixMillis(600), "start 1");
+        let mut seen = record(1);
+        seen.failures[0].finished = UnixMillis(400);
+        check(
+            "old, seen since",
+            |f| {
+                f.deliveries = 2;
+                f.now = UnixMillis(600);
+                f.record = Some(&seen)
+            },
+            "start 2",
+        );
+    }
+
+    #[test]
+    fn a_costly_task_never_starts_twice_unasked() {
+        let worker = WorkerId::new("w").expect("an id");
+        let claimed = AttemptRecord {
+            claim: Some(Claim { attempt: 1, worker, nonce: "n".into(), at: UnixMillis(1) }),
+            ..AttemptRecord::default()
+        };
+        check(
+            "costly",
+            |f| {
+                f.is_costly = true;
+                f.record = Some(&claimed)
+            },
+            "interrupted",
+        );
+        check("not costly", |f| f.record = Some(&claimed), "start 1");
+    }
+}

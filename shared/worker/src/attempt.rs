@@ -1,0 +1,336 @@
+//! One delivery from its arrival to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use nova_broker::{BlobError, Delivery, Settle};
+use nova_types::{Policy, UnixMillis, codes};
+use nova_wire::{Claim, ErrorBody, EventKind, Payload, Task, limits};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admit::{Admission, Facts, admit};
+use crate::blocking::panic_text;
+use crate::context::{ContextParts, Reporter};
+use crate::end::Ending;
+use crate::events::Events;
+use crate::judge::{Ended, judge};
+use crate::retry::{Attempts, NotKept};
+use crate::slots::Slot;
+use crate::station::Station;
+use crate::{CheckpointError, Context, Next, Verdict, lease};
+
+/// How often progress is told at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// A task that may start.
+pub(crate) struct Case {
+    pub(crate) delivery: Delivery,
+    pub(crate) task: Task,
+    pub(crate) policy: Policy,
+    pub(crate) attempts: Attempts,
+    pub(crate) attempt: u32,
+    pub(crate) nonce: String,
+    pub(crate) started: Option<UnixMillis>,
+}
+
+impl Station {
+    /// Handles one delivery under lease; `slot` is there when one was free at the pull.
+    pub(crate) async fn handle(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>) {
+        let taken = Instant::now();
+        let token = delivery.token.clone();
+        let lost = CancellationToken::new();
+        let keeper = async {
+            lease::keep(&self.broker, &token, self.policy.lease, taken).await;
+            lost.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = keeper => {}
+            () = self.clone().process(delivery, slot, &lost) => {}
+        }
+    }
+
+    async fn process(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>, lost: &CancellationToken) {
+        if delivery.deliveries > 1 {
+            self.meters.redeliveries.inc();
+        }
+        let Some((mut case, payload)) = self.prepare(delivery).await else { return };
+        let slot = match slot {
+            Some(slot) => slot,
+            None => tokio::select! {
+                slot = self.slots.take() => slot,
+                // Not started: whoever stops or loses the lease now has done nothing.
+                () = self.drain.cancelled() => {
+                    return self.settle(&case.delivery.token, Settle::Nak { delay: Duration::ZERO }).await;
+                }
+                () = lost.cancelled() => return,
+            },
+        };
+        // It may have waited for the slot, and been cancelled meanwhile.
+        if self.cancels.contains(&case.task.id) {
+            let ending = Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started"));
+            return self.end(&case, ending).await;
+        }
+        nova_runtime::failpoint::hit("before-start");
+        self.meters.running.add(1.0);
+        case.started = Some(self.clock.now());
+        self.clone().run(case, payload, slot, lost).await;
+        self.meters.running.add(-1.0);
+    }
+
+    /// Reads the task and all that must be known before it starts; ends it where it cannot.
+    async fn prepare(&self, mut delivery: Delivery) -> Option<(Case, Payload)> {
+        // A delivered mark of an expired message carries no task: whoever set a time to live on a task wanted its end.
+        let headers = std::mem::take(&mut delivery.headers);
+        let parsed = Task::parse(&delivery.subject, delivery.sequence, headers.clone(), delivery.body.clone());
+        delivery.headers = headers;
+        let task = match parsed {
+            Ok(task) => task,
+            Err(bad) => {
+                self.refuse(&delivery, bad).await;
+                return None;
+            }
+        };
+        let attempts = Attempts::none(&self.broker, &self.name, &task.id);
+        let policy = task.policy(&self.policy.policy);
+        let mut case = Case { delivery, task, policy, attempts, attempt: 0, nonce: self.nonces.next(), started: None };
+        let is_suspect =
+            case.delivery.deliveries > 1 || case.task.is_republished || self.horizon.covers(case.delivery.at);
+        if is_suspect && !self.is_open(&case).await? {
+            return None;
+        }
+        if let Some(ttl) = case.policy.outcome_ttl.filter(|ttl| *ttl < self.shortest_ttl()) {
+            let message = format!("outcome TTL {ttl:?} is shorter than the fence needs, {:?}", self.shortest_ttl());
+            self.end(&case, Ending::dead(ErrorBody::new(codes::BAD_HEADER, &message))).await;
+            return None;
+        }
+        let record = case.attempts.record().await;
+        let admission = admit(&Facts {
+            deliveries: case.delivery.deliveries,
+            submitted: case.delivery.at,
+            now: self.clock.now(),
+            record: is_suspect.then_some(&record),
+            is_cancelled: self.cancels.contains(&case.task.id),
+            policy: &case.policy,
+            is_costly: self.policy.is_costly,
+            outcomes_kept: case.policy.outcome_ttl.map_or(self.outcomes_kept, |ttl| ttl.min(self.outcomes_kept)),
+        });
+        match admission {
+            Admission::Start { attempt } => case.attempt = attempt,
+            Admission::End { attempts, is_cancel, error } => {
+                case.attempt = attempts;
+                let ending = if is_cancel { Ending::cancelled(error) } else { Ending::dead(error) };
+                self.end(&case, ending).await;
+                return None;
+            }
+        }
+        let payload = self.input(&case).await?;
+        if self.policy.is_costly {
+            self.claim(&case).await?;
+        }
+        Some((case, payload))
+    }
+
+    fn shortest_ttl(&self) -> Duration {
+        limits::SHORTEST_OUTCOME_TTL.max(self.policy.lease * 10)
+    }
+
+    /// Whether a task that may have run before has no outcome yet; one that has is concluded here. `None`: put off.
+    async fn is_open(&self, case: &Case) -> Option<bool> {
+        let (outcome, loaded) = tokio::join!(self.stored_outcome(&case.task.id), case.attempts.load());
+        match (outcome, loaded) {
+            (Ok(None), Ok(())) => Some(true),
+            (Ok(Some(stored)), Ok(())) => {
+                self.conclude(case, &stored).await;
+                Some(false)
+            }
+            (outcome, loaded) => {
+                let (outcome, attempts) = (outcome.err(), loaded.err());
+                tracing::warn!(task = %case.task.id, ?outcome, ?attempts, "could not look at a redelivered task");
+                self.put_off(&case.delivery.token).await;
+                None
+            }
+        }
+    }
+
+    /// The task's input, fetched where it is large.
+    async fn input(&self, case: &Case) -> Option<Payload> {
+        let Some(blob) = &case.task.blob else { return Some(case.task.payload.clone()) };
+        match self.blobs.get(blob).await {
+            Ok(bytes) => Some(Payload { content_type: case.task.payload.content_type, bytes }),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(task = %case.task.id, %error, "input could not be fetched");
+                self.put_off(&case.delivery.token).await;
+                None
+            }
+            Err(error) => {
+                let code = if matches!(error, BlobError::TooLarge { .. }) { codes::TOO_LARGE } else { codes::BAD_BLOB };
+                self.end(case, Ending::dead(ErrorBody::new(code, &error.to_string()))).await;
+                None
+            }
+        }
+    }
+
+    /// Notes that a costly attempt begins, so that nobody begins it again.
+    async fn claim(&self, case: &Case) -> Option<()> {
+        let claim = Claim {
+            attempt: case.attempt,
+            worker: self.worker.clone(),
+            nonce: case.nonce.clone(),
+            at: self.clock.now(),
+        };
+        match case.attempts.change(case.attempt, |record| record.claim = Some(claim.clone())).await {
+            Ok(()) => Some(()),
+            Err(error) => {
+                tracing::warn!(task = %case.task.id, %error, "a costly attempt could not be claimed");
+                self.put_off(&case.delivery.token).await;
+                None
+            }
+        }
+    }
+
+    async fn run(self: Arc<Self>, case: Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
+        let now = self.clock.now();
+        if case.attempt == 1 {
+            self.meters.wait.observe(now.since(case.delivery.at));
+        }
+        if self.events.is_full() {
+            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
+            self.events.tell(event).await;
+        }
+        let began = Instant::now();
+        let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
+        let deadline = began + case.policy.timeout.min(left);
+        let cancel = CancellationToken::new();
+        let context = Context::new(ContextParts {
+            task: case.task.id.clone(),
+            skill: self.name.clone(),
+            attempt: case.attempt,
+            deadline,
+            headers: case.task.headers.clone(),
+            checkpoint: case.attempts.checkpoint().await,
+            cancel: cancel.clone(),
+            reporter: Box::new(Told::new(self.events.clone(), &self.name, &case)),
+        });
+        let listening = self.cancels.listen(&case.task.id);
+        let mut running = self.start(payload, context.clone());
+        nova_runtime::failpoint::hit("mid-work");
+        let ended = tokio::select! {
+            ended = &mut running => ended_by_itself(ended),
+            () = tokio::time::sleep_until(deadline) => Ended::TimedOut,
+            () = listening.heard() => Ended::Cancelled,
+            () = lost.cancelled() => Ended::LeaseLost,
+            () = self.hard.cancelled() => Ended::HandedBack,
+        };
+        drop(listening);
+        let ended = match ended {
+            Ended::Returned(_) | Ended::Panicked(_) => ended,
+            early => {
+                cancel.cancel();
+                self.stop(early, &mut running).await
+            }
+        };
+        self.meters.run.observe(began.elapsed());
+        if !running.is_finished() {
+            self.clone().guard_stuck(running, slot);
+        }
+        if lost.is_cancelled() {
+            self.meters.leases_lost.inc();
+        }
+        nova_runtime::failpoint::hit("after-run");
+        let fate = judge(ended, case.attempt, &case.policy, self.clock.now(), fastrand::f64());
+        self.settle_fate(&case, fate, context.usage()).await;
+    }
+
+    fn start(&self, payload: Payload, context: Context) -> JoinHandle<Result<Payload, Verdict>> {
+        let (middleware, skill) = (Arc::clone(&self.middleware), Arc::clone(&self.skill));
+        // A task of its own: its panics are caught, and it can be dropped where it stands.
+        tokio::spawn(async move { Next::new(&middleware, &*skill).run(payload, context).await })
+    }
+
+    /// Gives an attempt that must stop its grace. A result that comes in it counts where another may still be first:
+    /// compare-and-set decides.
+    async fn stop(&self, why: Ended, running: &mut JoinHandle<Result<Payload, Verdict>>) -> Ended {
+        let late = tokio::time::timeout(self.cancel_grace, &mut *running).await;
+        match (why, late) {
+            (Ended::LeaseLost | Ended::HandedBack, Ok(Ok(Ok(result)))) => Ended::Returned(Ok(result)),
+            (why, Ok(_)) => why,
+            (why, Err(_)) => {
+                running.abort();
+                // An async skill is gone at its next await; a blocking one goes on.
+                tokio::task::yield_now().await;
+                why
+            }
+        }
+    }
+
+    /// Keeps the slot of an attempt that does not stop, and says so.
+    fn guard_stuck(self: Arc<Self>, running: JoinHandle<Result<Payload, Verdict>>, slot: Slot) {
+        tokio::spawn(async move {
+            self.meters.stuck.add(1.0);
+            let _ = running.await;
+            self.meters.stuck.add(-1.0);
+            drop(slot);
+        });
+    }
+}
+
+fn ended_by_itself(ended: Result<Result<Payload, Verdict>, tokio::task::JoinError>) -> Ended {
+    match ended {
+        Ok(returned) => Ended::Returned(returned),
+        Err(error) => Ended::Panicked(panic_text(error)),
+    }
+}
+
+/// Tells the progress of one attempt and keeps its checkpoints.
+struct Told {
+    events: Events,
+    skill: nova_types::Skill,
+    task: nova_types::TaskId,
+    attempt: u32,
+    attempts: Attempts,
+    last: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Told {
+    fn new(events: Events, skill: &nova_types::Skill, case: &Case) -> Self {
+        Self {
+            events,
+            skill: skill.clone(),
+            task: case.task.id.clone(),
+            attempt: case.attempt,
+            attempts: case.attempts.clone(),
+            last: std::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Reporter for Told {
+    fn progress(&self, fraction: f32, note: &str) {
+        {
+            let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if fraction < 1.0 && last.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        let mut event = self.events.event(EventKind::Progress, &self.skill, &self.task, self.attempt);
+        event.fraction = Some(fraction);
+        event.message = Some(note.to_owned()).filter(|note| !note.is_empty());
+        let events = self.events.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { events.tell(event).await });
+        }
+    }
+
+    fn save_checkpoint(&self, bytes: bytes::Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
+        Box::pin(async move {
+            self.attempts.keep_checkpoint(self.attempt, &bytes).await.map_err(|error: NotKept| {
+                CheckpointError::NotStored { task: self.task.clone(), source: Box::new(error) }
+            })
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! What an attempt knows and can tell while it runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use nova_types::{Skill, TaskId, Usage};
+use nova_wire::{Headers, limits};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A checkpoint that was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// It is larger than 128 KiB: keep large state elsewhere and the way to it in the checkpoint.
+    #[error("checkpoint of {bytes} bytes is larger than {}", limits::CHECKPOINT_BYTES)]
+    TooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+    },
+    /// Another attempt of the task has begun, or the broker did not take it.
+    #[error("checkpoint of task {task} was not stored")]
+    NotStored {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Where progress and checkpoints go.
+pub(crate) trait Reporter: Send + Sync {
+    fn progress(&self, fraction: f32, note: &str);
+    fn save_checkpoint(&self, bytes: Bytes) -> BoxFuture<'_, Result<(), CheckpointError>>;
+}
+
+/// The attempt at hand; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    task: TaskId,
+    skill: Skill,
+    attempt: u32,
+    deadline: Instant,
+    headers: Headers,
+    checkpoint: Option<Bytes>,
+    cancel: CancellationToken,
+    usage: Mutex<Usage>,
+    reporter: Box<dyn Reporter>,
+}
+
+/// What a context is made of.
+pub(crate) struct ContextParts {
+    pub(crate) task: TaskId,
+    pub(crate) skill: Skill,
+    pub(crate) attempt: u32,
+    pub(crate) deadline: Instant,
+    pub(crate) headers: Headers,
+    pub(crate) checkpoint: Option<Bytes>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) reporter: Box<dyn Reporter>,
+}
+
+impl Context {
+    pub(crate) fn new(parts: ContextParts) -> Self {
+        let ContextParts { task, skill, attempt, deadline, headers, checkpoint, cancel, reporter } = parts;
+        let usage = Mutex::default();
+        let inner = Inner { task, skill, attempt, deadline, headers, checkpoint, cancel, usage, reporter };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The task's id: the key to make side effects safe to repeat.
+    #[must_use]
+    pub fn task(&self) -> &TaskId {
+        &self.inner.task
+    }
+
+    /// The skill it was asked of.
+    #[must_use]
+    pub fn skill(&self) -> &Skill {
+        &self.inner.skill
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.inner.attempt
+    }
+
+    /// When the attempt is stopped: its timeout or the task's deadline, whichever comes first.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.inner.deadline
+    }
+
+    /// A header of the task.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.inner.headers.get(name)
+    }
+
+    /// Resolves when the attempt must stop: it was cancelled, ran too long, or lost its lease.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn cancelled(&self) {
+        self.inner.cancel.cancelled().await;
+    }
+
+    /// Whether the attempt must stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.cancel.is_cancelled()
+    }
+
+    /// Tells how far the attempt is, 0 to 1; told on at most four times a second.
+    pub fn progress(&self, fraction: f32, note: &str) {
+        self.inner.reporter.progress(fraction.clamp(0.0, 1.0), limits::clip(note, limits::MESSAGE_BYTES));
+    }
+
+    /// What an earlier attempt left.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Bytes> {
+        self.inner.checkpoint.clone()
+    }
+
+    /// Leaves something for the next attempt, should there be one; stored when this returns.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; when another attempt has begun, stop.
+    pub async fn save_checkpoint(&self, bytes: impl Into<Bytes>) -> Result<(), CheckpointError> {
+        let bytes = bytes.into();
+        if bytes.len() > limits::CHECKPOINT_BYTES {
+            return Err(CheckpointError::TooLarge { bytes: bytes.len() });
+        }
+        self.inner.reporter.save_checkpoint(bytes).await
+    }
+
+    /// Says what the attempt used, for its outcome: processor time and the largest resident memory in bytes.
+    pub fn report_usage(&self, cpu: Duration, rss_bytes: u64) {
+        let mut usage = self.inner.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        *usage = Usage { cpu: Some(cpu), rss_bytes: Some(rss_bytes) };
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        *self.inner.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

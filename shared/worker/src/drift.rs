@@ -1,0 +1,79 @@
+//! Whether a skill's queue is as provision makes it; a worker refuses to start on drift.
+
+use nova_broker::{BrokerError, BrokerRef, ConsumerInfo};
+use nova_types::{Priority, Skill};
+use nova_wire::{InvalidNote, SkillPolicy, assets, subject};
+
+/// The fewest deliveries that must be allowed out at once: below it, tasks that back off freeze their queue.
+const MIN_ACK_PENDING: i64 = 20_000;
+
+/// A queue that a worker cannot work on.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// It does not exist.
+    #[error("skill `{skill}` has no queue on this broker: add it to the catalogue and run `nova provision apply`")]
+    Missing {
+        /// The skill.
+        skill: Skill,
+    },
+    /// It is not as it should be.
+    #[error("queue `{skill}` {what}: see `nova provision check`, mend it with `nova provision apply`")]
+    Drift {
+        /// The skill.
+        skill: Skill,
+        /// What differs.
+        what: String,
+    },
+    /// It could not be looked at.
+    #[error("could not look at the queue of skill `{skill}`")]
+    Unreachable {
+        /// The skill.
+        skill: Skill,
+        /// Why.
+        #[source]
+        source: BrokerError,
+    },
+}
+
+/// Checks the three consumers of a skill and returns its policy.
+pub(crate) async fn check(broker: &BrokerRef, skill: &Skill) -> Result<SkillPolicy, QueueError> {
+    let stream = assets::tasks_stream(skill);
+    let mut policy = None;
+    for priority in Priority::ALL {
+        let name = assets::consumer(priority).to_owned();
+        let info = broker.consumer(stream.clone(), name).await;
+        let info = info.map_err(|source| match source {
+            BrokerError::NotFound { .. } => QueueError::Missing { skill: skill.clone() },
+            source => QueueError::Unreachable { skill: skill.clone(), source },
+        })?;
+        let info = info.ok_or_else(|| QueueError::Missing { skill: skill.clone() })?;
+        let read = judge(skill, priority, &info).map_err(|what| QueueError::Drift { skill: skill.clone(), what })?;
+        policy.get_or_insert(read);
+    }
+    Ok(policy.expect("there are three priorities"))
+}
+
+/// Compares one consumer with what it should be; pure.
+fn judge(skill: &Skill, priority: Priority, info: &ConsumerInfo) -> Result<SkillPolicy, String> {
+    let spec = &info.spec;
+    let policy = SkillPolicy::from_metadata(&spec.metadata)
+        .map_err(|error: InvalidNote| format!("has a consumer {priority} with a bad note ({error})"))?;
+    let filter = subject::task(skill, priority);
+    if spec.filter != filter {
+        return Err(format!("has a consumer {priority} that reads `{}` and not `{filter}`", spec.filter));
+    }
+    if spec.ack_wait != policy.lease {
+        return Err(format!(
+            "has a consumer {priority} with a lease of {:?} and not {:?}",
+            spec.ack_wait, policy.lease
+        ));
+    }
+    if spec.max_ack_pending < MIN_ACK_PENDING {
+        let allowed = spec.max_ack_pending;
+        return Err(format!("has a consumer {priority} that allows {allowed} deliveries out, not {MIN_ACK_PENDING}"));
+    }
+    if let Some(setting) = info.foreign.first() {
+        return Err(format!("has a consumer {priority} with the foreign setting {setting}"));
+    }
+    Ok(policy)
+}

@@ -1,0 +1,346 @@
+//! Carries out what becomes of a task: outcome first, then the letter, then the ack, then the word to waiters.
+
+use std::time::Duration;
+
+use nova_broker::{BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
+use nova_types::{Generation, Outcome, OutcomeKind, TaskId, Usage, codes};
+use nova_wire::{
+    AttemptRecord, BadTask, ContentType, DeadLetter, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task,
+    assets, limits, name, subject,
+};
+
+use crate::attempt::Case;
+use crate::judge::Fate;
+use crate::record::{Record, Written, read};
+use crate::retry::NotKept;
+use crate::station::Station;
+
+/// How a task ends for good.
+pub(crate) struct Ending {
+    kind: OutcomeKind,
+    payload: Option<Payload>,
+    error: Option<ErrorBody>,
+    usage: Usage,
+}
+
+impl Ending {
+    pub(crate) fn dead(error: ErrorBody) -> Self {
+        Self { kind: OutcomeKind::Dead, payload: None, error: Some(error), usage: Usage::default() }
+    }
+
+    pub(crate) fn cancelled(error: ErrorBody) -> Self {
+        Self { kind: OutcomeKind::Cancelled, payload: None, error: Some(error), usage: Usage::default() }
+    }
+
+    fn completed(payload: Payload) -> Self {
+        Self { kind: OutcomeKind::Completed, payload: Some(payload), error: None, usage: Usage::default() }
+    }
+}
+
+impl Station {
+    pub(crate) async fn stored_outcome(&self, task: &TaskId) -> Result<Option<Stored>, BrokerError> {
+        self.broker.last(assets::OUTCOMES.to_owned(), subject::outcome(&self.name, task)).await
+    }
+
+    /// Ends, retries or hands back an attempt's task.
+    pub(crate) async fn settle_fate(&self, case: &Case, fate: Fate, usage: Usage) {
+        match fate {
+            Fate::Complete(payload) => self.end(case, Ending { usage, ..Ending::completed(payload) }).await,
+            Fate::Cancel(error) => self.end(case, Ending { usage, ..Ending::cancelled(error) }).await,
+            Fate::Dead(error) => {
+                self.meters.failed.inc();
+                if let Err(NotKept::Overtaken { .. }) = self.note_failure(case, &error).await {
+                    return self.fenced(case).await;
+                }
+                self.end(case, Ending { usage, ..Ending::dead(error) }).await;
+            }
+            Fate::Retry { after, error } => self.retry(case, after, &error).await,
+            Fate::Snooze { pause } => {
+                self.meters.snoozes.inc();
+                let kept = case.attempts.change(case.attempt, |record| {
+                    record.snoozes += 1;
+                    record.claim = None;
+                });
+                match kept.await {
+                    Err(NotKept::Overtaken { .. }) => self.fenced(case).await,
+                    Err(error) => {
+                        tracing::warn!(task = %case.task.id, %error, "snooze was not noted");
+                        self.put_off(&case.delivery.token).await;
+                    }
+                    Ok(()) => self.later(case, pause).await,
+                }
+            }
+            Fate::HandBack => self.settle(&case.delivery.token, Settle::Nak { delay: Duration::ZERO }).await,
+            Fate::Drop => self.fenced(case).await,
+        }
+    }
+
+    /// Ends a task for good.
+    pub(crate) async fn end(&self, case: &Case, ending: Ending) {
+        let content_type = case.task.payload.content_type;
+        let mut ending = ending;
+        let blob = match self.move_large_result(case, &mut ending).await {
+            Ok(blob) => blob,
+            Err(()) => return self.put_off(&case.delivery.token).await,
+        };
+        let payload = match (ending.payload, &ending.error) {
+            (Some(payload), _) => payload,
+            (None, Some(error)) => encode_error(content_type, error),
+            (None, None) => Payload::default(),
+        };
+        let record = Record {
+            outcome: Outcome {
+                kind: ending.kind,
+                task: case.task.id.clone(),
+                skill: self.name.clone(),
+                attempt: case.attempt,
+                worker: Some(self.worker.clone()),
+                nonce: Some(case.nonce.clone()),
+                submitted: Some(case.delivery.at),
+                started: case.started,
+                finished: self.clock.now(),
+                code: ending.error.as_ref().map(|error| error.code.clone()),
+                usage: ending.usage,
+            },
+            payload,
+            blob,
+            ttl: case.policy.outcome_ttl,
+            traceparent: case.task.headers.get(name::TRACEPARENT).map(ToOwned::to_owned),
+            reply: case.task.options.reply.clone(),
+        };
+        let history = case.attempts.record().await;
+        self.finish(&case.delivery, &record, ending.error.as_ref(), &history).await;
+    }
+
+    /// Puts a large result into the object store; one that is too large ends the task.
+    async fn move_large_result(&self, case: &Case, ending: &mut Ending) -> Result<Option<String>, ()> {
+        let Some(payload) = &mut ending.payload else { return Ok(None) };
+        if payload.bytes.len() <= limits::INLINE_BYTES {
+            return Ok(None);
+        }
+        let name = format!("out-{}-{}", self.name, case.nonce);
+        match self.blobs.put(&name, &payload.bytes).await {
+            Ok(blob) => {
+                payload.bytes = bytes::Bytes::new();
+                Ok(Some(blob.to_header()))
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(task = %case.task.id, %error, "result could not be stored");
+                Err(())
+            }
+            Err(error) => {
+                *ending = Ending::dead(ErrorBody::new(codes::BAD_RESULT, &error.to_string()));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends a message that is no task.
+    pub(crate) async fn refuse(&self, delivery: &Delivery, bad: BadTask) {
+        let error = ErrorBody::new(bad.code, &bad.message);
+        let record = Record {
+            outcome: Outcome {
+                kind: OutcomeKind::Dead,
+                task: bad.id,
+                skill: self.name.clone(),
+                attempt: 0,
+                worker: Some(self.worker.clone()),
+                nonce: Some(self.nonces.next()),
+                submitted: Some(delivery.at),
+                started: None,
+                finished: self.clock.now(),
+                code: Some(error.code.clone()),
+                usage: Usage::default(),
+            },
+            payload: encode_error(ContentType::Json, &error),
+            blob: None,
+            ttl: None,
+            traceparent: None,
+            reply: None,
+        };
+        self.finish(delivery, &record, Some(&error), &AttemptRecord::default()).await;
+    }
+
+    async fn finish(&self, delivery: &Delivery, record: &Record, error: Option<&ErrorBody>, history: &AttemptRecord) {
+        let outcome = &record.outcome;
+        match record.write(&self.broker, &self.hard, || self.meters.store_full.inc()).await {
+            Written::Ours => {}
+            Written::Another => return self.refused(delivery, outcome, history).await,
+            Written::GivenUp => return,
+            Written::TooLarge => {
+                let error = ErrorBody::new(codes::BAD_RESULT, "the result is larger than the broker takes");
+                let smaller = Record {
+                    outcome: Outcome { kind: OutcomeKind::Dead, code: Some(error.code.clone()), ..outcome.clone() },
+                    payload: encode_error(record.payload.content_type, &error),
+                    blob: None,
+                    ..record.clone()
+                };
+                return Box::pin(self.finish(delivery, &smaller, Some(&error), history)).await;
+            }
+        }
+        nova_runtime::failpoint::hit("after-outcome");
+        if let Some(error) = error.filter(|_| outcome.kind == OutcomeKind::Dead) {
+            let letter = self.letter(delivery, outcome, error, history);
+            if !self.post(letter).await {
+                return self.put_off(&delivery.token).await;
+            }
+        }
+        self.settle(&delivery.token, Settle::Ack).await;
+        nova_runtime::failpoint::hit("after-ack");
+        record.tell(&self.broker).await;
+        self.meters.finished(outcome.kind).inc();
+        let kind = match outcome.kind {
+            OutcomeKind::Completed => return,
+            OutcomeKind::Dead => EventKind::Dead,
+            OutcomeKind::Cancelled => EventKind::Cancelled,
+        };
+        if let Some(error) = error {
+            let (task, code) = (&outcome.task, error.code.clone());
+            let event = self.events.failure(kind, &self.name, task, outcome.attempt, code, &error.message);
+            self.events.store(event).await;
+        }
+    }
+
+    /// Another's outcome stands: ours counts for nothing, and the message is done with.
+    async fn refused(&self, delivery: &Delivery, outcome: &Outcome, history: &AttemptRecord) {
+        self.meters.fenced.inc();
+        let event = self.events.failure(
+            EventKind::Fenced,
+            &self.name,
+            &outcome.task,
+            outcome.attempt,
+            "fenced".into(),
+            "another outcome was recorded first",
+        );
+        self.events.store(event).await;
+        match self.stored_outcome(&outcome.task).await {
+            Ok(Some(stored)) => {
+                if self.has_letter(delivery, &stored, history).await {
+                    self.settle(&delivery.token, Settle::Ack).await;
+                }
+            }
+            _ => self.put_off(&delivery.token).await,
+        }
+    }
+
+    /// An attempt that lost its lease says so and leaves the task to whoever holds it now.
+    async fn fenced(&self, case: &Case) {
+        self.meters.fenced.inc();
+        let (task, attempt) = (&case.task.id, case.attempt);
+        let message = "the lease ended before the attempt did";
+        let event = self.events.failure(EventKind::Fenced, &self.name, task, attempt, "lease_lost".into(), message);
+        self.events.store(event).await;
+    }
+
+    /// A redelivered task that has its outcome: completes what may be missing behind it.
+    pub(crate) async fn conclude(&self, case: &Case, stored: &Stored) {
+        let history = case.attempts.record().await;
+        if self.has_letter(&case.delivery, stored, &history).await {
+            self.settle(&case.delivery.token, Settle::Ack).await;
+        } else {
+            self.put_off(&case.delivery.token).await;
+        }
+    }
+
+    /// Makes sure that a dead task has its letter.
+    async fn has_letter(&self, delivery: &Delivery, stored: &Stored, history: &AttemptRecord) -> bool {
+        let Some(outcome) = read(stored).filter(|outcome| outcome.kind == OutcomeKind::Dead) else { return true };
+        let content_type = stored.headers.get(name::CONTENT_TYPE).and_then(ContentType::from_media_type);
+        let body = Payload { content_type: content_type.unwrap_or_default(), bytes: stored.body.clone() };
+        let code = outcome.code.clone().unwrap_or_else(|| codes::ERROR.into());
+        let error = body.decode().unwrap_or_else(|_| ErrorBody::new(code, ""));
+        self.post(self.letter(delivery, &outcome, &error, history)).await
+    }
+
+    fn letter(&self, delivery: &Delivery, outcome: &Outcome, error: &ErrorBody, history: &AttemptRecord) -> DeadLetter {
+        DeadLetter {
+            code: error.code.clone(),
+            task: outcome.task.clone(),
+            skill: self.name.clone(),
+            attempts: history.failed.max(outcome.attempt),
+            stream: assets::tasks_stream(&self.name),
+            sequence: delivery.sequence,
+            history: history.history_json(),
+            headers: delivery.headers.clone(),
+            body: delivery.body.clone(),
+        }
+    }
+
+    /// Writes a dead letter; one that stands already is as good.
+    async fn post(&self, letter: DeadLetter) -> bool {
+        let subject = subject::dead(&self.name, &letter.task);
+        let message = Message::new(subject, letter.body.clone()).with_headers(letter.to_headers());
+        match self.broker.publish(message, Expect::NOTHING).await {
+            Ok(_) | Err(PublishError::Conflict { .. }) => true,
+            Err(error) => {
+                self.meters.store_full.inc();
+                tracing::error!(task = %letter.task, %error, "dead letter cannot be stored, holding the task");
+                false
+            }
+        }
+    }
+
+    async fn note_failure(&self, case: &Case, error: &ErrorBody) -> Result<(), NotKept> {
+        let now = self.clock.now();
+        let failure = FailedAttempt {
+            attempt: case.attempt,
+            worker: self.worker.clone(),
+            started: case.started.unwrap_or(now),
+            finished: now,
+            code: error.code.clone(),
+            message: error.message.clone(),
+        };
+        case.attempts.change(case.attempt, |record| record.fail(failure.clone())).await
+    }
+
+    async fn retry(&self, case: &Case, after: Duration, error: &ErrorBody) {
+        self.meters.failed.inc();
+        match self.note_failure(case, error).await {
+            Ok(()) => {}
+            Err(NotKept::Overtaken { .. }) => return self.fenced(case).await,
+            Err(not_kept) => {
+                // Unsure whether it counts: better one attempt too many than a task that is lost.
+                tracing::warn!(task = %case.task.id, error = %not_kept, "failed attempt was not noted");
+                return self.put_off(&case.delivery.token).await;
+            }
+        }
+        self.meters.retried.inc();
+        nova_runtime::failpoint::hit("after-attempt");
+        self.later(case, after).await;
+        let (task, code) = (&case.task.id, error.code.clone());
+        let mut event = self.events.failure(EventKind::Retried, &self.name, task, case.attempt, code, &error.message);
+        event.next_at = Some(self.clock.now().plus(after));
+        self.events.store(event).await;
+    }
+
+    /// Brings the task again after a pause: a short one as a delayed redelivery, a long one as a schedule, so that tasks
+    /// that wait for long pin no history and fill no window of deliveries.
+    async fn later(&self, case: &Case, pause: Duration) {
+        let token = &case.delivery.token;
+        if pause <= limits::NAK_DELAY {
+            return self.settle(token, Settle::Nak { delay: pause }).await;
+        }
+        let message = self.scheduled(case, pause);
+        match self.broker.publish(message, Expect::NOTHING).await {
+            // A conflict is our own schedule of an earlier try.
+            Ok(_) | Err(PublishError::Conflict { .. }) => self.settle(token, Settle::Ack).await,
+            Err(error) => {
+                tracing::warn!(task = %case.task.id, %error, "a long pause was not scheduled");
+                self.settle(token, Settle::Nak { delay: limits::NAK_DELAY }).await;
+            }
+        }
+    }
+
+    fn scheduled(&self, case: &Case, pause: Duration) -> Message {
+        let generation = Generation(case.delivery.sequence);
+        let mut headers: Headers = Task::republished_headers(&case.task.headers, &case.task.id, generation);
+        let at = nova_wire::format_rfc3339(self.clock.now().plus(pause));
+        headers.set(name::SCHEDULE, format!("@at {at}"));
+        headers.set(name::SCHEDULE_TARGET, subject::due(&self.name, case.task.priority));
+        Message::new(subject::schedule(&self.name, &case.task.id), case.delivery.body.clone()).with_headers(headers)
+    }
+}
+
+fn encode_error(content_type: ContentType, error: &ErrorBody) -> Payload {
+    Payload::encode(content_type, error).expect("an error body is plain data")
+}

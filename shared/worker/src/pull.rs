@@ -1,0 +1,193 @@
+//! Takes tasks of one skill off its queue: as many as there are free slots, the urgent ones first.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use nova_broker::{BrokerError, Delivery, Pull, PullItem, PullRequest};
+use nova_types::Priority;
+use nova_wire::assets;
+use tokio_util::task::TaskTracker;
+
+use crate::rota::Rota;
+use crate::slots::Slot;
+use crate::station::Station;
+
+/// The most tasks asked for at once: enough to hide a round trip behind short tasks, few enough to be fair to others.
+const BATCH: usize = 256;
+/// How long the broker holds a waiting pull. Each renewal costs a message per priority, so not too short.
+const WAIT: Duration = Duration::from_secs(30);
+/// The pause after a pull that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The pulling side of one skill.
+pub(crate) struct Puller {
+    station: Arc<Station>,
+    running: TaskTracker,
+    rota: Rota,
+    /// One waiting pull per priority, kept over rounds: a dropped one would still take tasks at the broker.
+    waiting: [Option<Pull>; 3],
+    epoch: u64,
+}
+
+impl Puller {
+    pub(crate) fn new(station: Arc<Station>, running: TaskTracker) -> Self {
+        Self { station, running, rota: Rota::default(), waiting: [None, None, None], epoch: 0 }
+    }
+
+    /// Takes tasks until the worker drains.
+    pub(crate) async fn run(mut self) {
+        let drain = self.station.drain.clone();
+        while !drain.is_cancelled() {
+            let step = async {
+                self.renew().await;
+                match self.round().await {
+                    Ok(0) => self.wait().await,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(skill = %self.station.name, %error, "could not pull");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            };
+            tokio::select! {
+                () = step => {}
+                () = drain.cancelled() => {}
+            }
+        }
+    }
+
+    /// After a new connection: pulls of the old one are gone, and the broker may have been killed.
+    async fn renew(&mut self) {
+        let mut connection = self.station.broker.connection();
+        let now = *connection.borrow_and_update();
+        if now.epoch == self.epoch && now.is_up {
+            return;
+        }
+        if connection.wait_for(|c| c.is_up).await.is_err() {
+            return;
+        }
+        self.waiting = [None, None, None];
+        let stream = assets::tasks_stream(&self.station.name);
+        let name = assets::consumer(Priority::Normal).to_owned();
+        match self.station.broker.consumer(stream, name).await {
+            Ok(Some(info)) => {
+                self.station.horizon.set(info.now);
+                self.epoch = connection.borrow().epoch;
+            }
+            // Until it answers every task counts as one that may have run before: slower, never wrong.
+            Ok(None) => tracing::error!(skill = %self.station.name, "queue is gone: run `nova provision check`"),
+            Err(error) => tracing::warn!(skill = %self.station.name, %error, "could not look at the queue"),
+        }
+    }
+
+    fn start(&mut self, delivery: Delivery, slot: Option<Slot>) {
+        self.running.spawn(Arc::clone(&self.station).handle(delivery, slot));
+    }
+
+    /// Asks each priority once for what is there now; says how many tasks came.
+    async fn round(&mut self) -> Result<usize, BrokerError> {
+        let mut free = vec![self.free_slot().await];
+        free.extend(self.station.slots.take_free(BATCH - 1));
+        let mut came = 0;
+        for priority in self.rota.next() {
+            if free.is_empty() {
+                break;
+            }
+            let mut pulled = pull(&self.station, priority, free.len(), None).await?;
+            while let Some(item) = pulled.next().await {
+                if let PullItem::Delivery(delivery) = item? {
+                    came += 1;
+                    self.start(*delivery, free.pop());
+                }
+            }
+        }
+        Ok(came)
+    }
+
+    /// Waits for a free slot; what the waiting pulls bring meanwhile is held under lease.
+    async fn free_slot(&mut self) -> Slot {
+        let slots = self.station.slots.clone();
+        let slot = slots.take();
+        tokio::pin!(slot);
+        loop {
+            tokio::select! {
+                biased;
+                slot = &mut slot => return slot,
+                delivery = brought(&mut self.waiting) => {
+                    if let Some(delivery) = delivery {
+                        self.start(delivery, None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing is there: waits until something comes, or the connection changes.
+    async fn wait(&mut self) {
+        for priority in Priority::ALL {
+            if self.waiting[priority as usize].is_none() {
+                match pull(&self.station, priority, 1, Some(WAIT)).await {
+                    Ok(waiting) => self.waiting[priority as usize] = Some(waiting),
+                    Err(error) => {
+                        tracing::warn!(skill = %self.station.name, %error, "could not pull");
+                        return tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            }
+        }
+        let mut connection = self.station.broker.connection();
+        connection.borrow_and_update();
+        tokio::select! {
+            delivery = brought(&mut self.waiting) => {
+                if let Some(delivery) = delivery {
+                    let slot = self.station.slots.take_free(1).pop();
+                    self.start(delivery, slot);
+                }
+            }
+            _ = connection.changed() => {}
+        }
+    }
+}
+
+async fn pull(
+    station: &Station,
+    priority: Priority,
+    batch: usize,
+    wait: Option<Duration>,
+) -> Result<Pull, BrokerError> {
+    station.meters.pulls.inc();
+    let stream = assets::tasks_stream(&station.name);
+    let consumer = assets::consumer(priority).to_owned();
+    station.broker.pull(PullRequest { stream, consumer, batch, wait }).await
+}
+
+/// What the first of the waiting pulls brings; `None` when one of them ended, which is then cleared.
+///
+/// # Cancel safety
+/// Safe: nothing is taken from a pull before this returns.
+async fn brought(waiting: &mut [Option<Pull>; 3]) -> Option<Delivery> {
+    std::future::poll_fn(|cx| {
+        for pull in waiting.iter_mut() {
+            while let Some(held) = pull {
+                match held.poll_next_unpin(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Some(Ok(PullItem::Heartbeat))) => {}
+                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => return Poll::Ready(Some(*delivery)),
+                    Poll::Ready(Some(Err(error))) => {
+                        tracing::debug!(%error, "a waiting pull ended");
+                        *pull = None;
+                        return Poll::Ready(None);
+                    }
+                    Poll::Ready(None) => {
+                        *pull = None;
+                        return Poll::Ready(None);
+                    }
+                }
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

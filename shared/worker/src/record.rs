@@ -1,0 +1,119 @@
+//! Writes a task's one outcome: compare-and-set decides between those who try.
+
+use std::time::Duration;
+
+use nova_broker::{BrokerRef, Expect, Message, PublishError, Stored};
+use nova_types::{DurationText, Outcome};
+use nova_wire::{ContentType, Headers, Payload, assets, name, parse_outcome, subject, write_outcome};
+use tokio_util::sync::CancellationToken;
+
+/// The first pause before an outcome is tried again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause: a store that has room again is noticed within it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a write came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The stored record is ours.
+    Ours,
+    /// Another was first; ours is refused.
+    Another,
+    /// Nobody will know: the process gave up before the broker answered.
+    GivenUp,
+    /// It can never be stored: too large for the broker.
+    TooLarge,
+}
+
+/// An outcome ready to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) outcome: Outcome,
+    pub(crate) payload: Payload,
+    pub(crate) blob: Option<String>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) reply: Option<String>,
+}
+
+impl Record {
+    fn headers(&self) -> Headers {
+        let mut headers = Headers::new().with(name::OUTCOME, write_outcome(&self.outcome));
+        if self.payload.content_type != ContentType::Json {
+            headers.push(name::CONTENT_TYPE, self.payload.content_type.as_str());
+        }
+        if let Some(blob) = &self.blob {
+            headers.push(name::BLOB, blob.clone());
+        }
+        if let Some(trace) = &self.traceparent {
+            headers.push(name::TRACEPARENT, trace.clone());
+        }
+        headers
+    }
+
+    /// The message that is stored.
+    fn stored(&self) -> Message {
+        let mut headers = self.headers();
+        if let Some(ttl) = self.ttl {
+            headers.push(name::TTL, DurationText(ttl).to_string());
+        }
+        let subject = subject::outcome(&self.outcome.skill, &self.outcome.task);
+        Message::new(subject, self.payload.bytes.clone()).with_headers(headers)
+    }
+
+    /// Tells waiters, over core NATS: the record is stored, so nothing depends on it.
+    pub(crate) async fn tell(&self, broker: &BrokerRef) {
+        let subject = subject::done(&self.outcome.skill, &self.outcome.task);
+        for to in [Some(subject), self.reply.clone()].into_iter().flatten() {
+            let message = Message::new(to, self.payload.bytes.clone()).with_headers(self.headers());
+            if let Err(error) = broker.tell(message).await {
+                tracing::debug!(task = %self.outcome.task, %error, "the end of a task was not told");
+            }
+        }
+    }
+
+    /// Writes the record, until it is known who was first.
+    ///
+    /// A store that is full or unreachable is tried again for as long as `give_up` allows; the task stays ours meanwhile.
+    pub(crate) async fn write(&self, broker: &BrokerRef, give_up: &CancellationToken, on_full: impl Fn()) -> Written {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match broker.publish(self.stored(), Expect::NOTHING).await {
+                Ok(_) => return Written::Ours,
+                Err(PublishError::TooLarge { .. }) => return Written::TooLarge,
+                Err(error) => error,
+            };
+            match &error {
+                PublishError::Conflict { .. } => {}
+                PublishError::Full { .. } | PublishError::NoStream { .. } => {
+                    on_full();
+                    tracing::error!(task = %self.outcome.task, %error, "outcome cannot be stored, holding the task");
+                }
+                other => tracing::warn!(task = %self.outcome.task, error = %other, "outcome not known to be stored"),
+            }
+            if matches!(error, PublishError::Conflict { .. } | PublishError::Unknown { .. })
+                && let Some(verdict) = self.compare(broker).await
+            {
+                return verdict;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = give_up.cancelled() => return Written::GivenUp,
+            }
+        }
+    }
+
+    /// Reads what stands there: ours, another's, or nothing that is known.
+    async fn compare(&self, broker: &BrokerRef) -> Option<Written> {
+        let subject = subject::outcome(&self.outcome.skill, &self.outcome.task);
+        let stored = broker.last(assets::OUTCOMES.to_owned(), subject).await.ok()??;
+        let theirs = read(&stored)?;
+        let is_ours = theirs.worker == self.outcome.worker && theirs.nonce == self.outcome.nonce;
+        Some(if is_ours { Written::Ours } else { Written::Another })
+    }
+}
+
+/// The outcome in a stored record; `None` when it is a delete marker or unreadable.
+pub(crate) fn read(stored: &Stored) -> Option<Outcome> {
+    parse_outcome(stored.headers.get(name::OUTCOME)?).ok()
+}

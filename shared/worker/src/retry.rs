@@ -1,0 +1,129 @@
+//! What is known of a task's attempts, kept under compare-and-set.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use nova_broker::{BrokerError, BrokerRef, Expect, Message, PublishError};
+use nova_types::{Skill, TaskId};
+use nova_wire::{AttemptRecord, assets, subject};
+use tokio::sync::Mutex;
+
+/// How often a write is tried again when another or an unknown receipt got in its way.
+const TRIES: u32 = 5;
+
+/// An attempt record that could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    #[error("another attempt of task {task} has written its record")]
+    Overtaken { task: TaskId },
+    #[error("could not read the attempts of task {task}")]
+    Read {
+        task: TaskId,
+        #[source]
+        source: BrokerError,
+    },
+    #[error("could not write the attempts of task {task}")]
+    Write {
+        task: TaskId,
+        #[source]
+        source: PublishError,
+    },
+}
+
+/// The attempts of one task; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Attempts {
+    broker: BrokerRef,
+    skill: Skill,
+    task: TaskId,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    record: AttemptRecord,
+    sequence: u64,
+}
+
+impl Attempts {
+    /// The attempts of a task that has none yet.
+    pub(crate) fn none(broker: &BrokerRef, skill: &Skill, task: &TaskId) -> Self {
+        let state = Arc::new(Mutex::new(State { record: AttemptRecord::default(), sequence: 0 }));
+        Self { broker: Arc::clone(broker), skill: skill.clone(), task: task.clone(), state }
+    }
+
+    /// Reads what is stored.
+    pub(crate) async fn load(&self) -> Result<(), NotKept> {
+        *self.state.lock().await = self.read().await?;
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<State, NotKept> {
+        let subject = subject::attempt(&self.skill, &self.task);
+        let stored = self.broker.last(assets::ATTEMPTS.to_owned(), subject).await;
+        let stored = stored.map_err(|source| NotKept::Read { task: self.task.clone(), source })?;
+        Ok(match stored {
+            None => State { record: AttemptRecord::default(), sequence: 0 },
+            Some(stored) => {
+                // A record that cannot be read counts as none, but the next write still goes on top of it.
+                let record = serde_json::from_slice(&stored.body).unwrap_or_else(|error| {
+                    tracing::error!(task = %self.task, %error, "attempt record is unreadable");
+                    AttemptRecord::default()
+                });
+                State { record, sequence: stored.sequence }
+            }
+        })
+    }
+
+    /// What is known now.
+    pub(crate) async fn record(&self) -> AttemptRecord {
+        self.state.lock().await.record.clone()
+    }
+
+    /// What an earlier attempt left.
+    pub(crate) async fn checkpoint(&self) -> Option<Bytes> {
+        let text = self.state.lock().await.record.checkpoint.clone()?;
+        STANDARD.decode(text).ok().map(Into::into)
+    }
+
+    /// Changes the record, for the attempt numbered `attempt`.
+    ///
+    /// # Errors
+    /// [`NotKept::Overtaken`] when that attempt has already failed by another's hand: this one is a zombie.
+    pub(crate) async fn change(&self, attempt: u32, change: impl Fn(&mut AttemptRecord)) -> Result<(), NotKept> {
+        let mut state = self.state.lock().await;
+        let mut tries = 0;
+        loop {
+            let mut wanted = state.record.clone();
+            change(&mut wanted);
+            let body = serde_json::to_vec(&wanted).expect("a plain record always encodes");
+            let message = Message::new(subject::attempt(&self.skill, &self.task), body);
+            match self.broker.publish(message, Expect::Last(state.sequence)).await {
+                Ok(receipt) => {
+                    *state = State { record: wanted, sequence: receipt.sequence };
+                    return Ok(());
+                }
+                Err(PublishError::Conflict { .. } | PublishError::Unknown { .. }) if tries < TRIES => {
+                    let stored = self.read().await?;
+                    if stored.record == wanted {
+                        *state = stored;
+                        return Ok(());
+                    }
+                    if stored.record.failed >= attempt {
+                        return Err(NotKept::Overtaken { task: self.task.clone() });
+                    }
+                    *state = stored;
+                    tries += 1;
+                }
+                Err(source) => return Err(NotKept::Write { task: self.task.clone(), source }),
+            }
+        }
+    }
+
+    /// Keeps a checkpoint.
+    pub(crate) async fn keep_checkpoint(&self, attempt: u32, bytes: &Bytes) -> Result<(), NotKept> {
+        let text = STANDARD.encode(bytes);
+        self.change(attempt, |record| record.checkpoint = Some(text.clone())).await
+    }
+}

@@ -1,0 +1,41 @@
+//! How many attempts a process runs at once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The slots of a process, shared by its skills.
+#[derive(Clone)]
+pub(crate) struct Slots {
+    free: Arc<Semaphore>,
+    total: usize,
+}
+
+/// One slot, held while an attempt runs.
+pub(crate) struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+impl Slots {
+    pub(crate) fn new(total: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(total)), total }
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many attempts run now.
+    pub(crate) fn running(&self) -> usize {
+        self.total - self.free.available_permits()
+    }
+
+    /// Waits for a slot.
+    pub(crate) async fn take(&self) -> Slot {
+        Slot(Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
+    /// Takes up to `most` free slots, none when all are busy.
+    pub(crate) fn take_free(&self, most: usize) -> Vec<Slot> {
+        let take = || Arc::clone(&self.free).try_acquire_owned().ok().map(Slot);
+        std::iter::from_fn(take).take(most).collect()
+    }
+}
