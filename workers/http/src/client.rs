@@ -98,14 +98,14 @@ impl Client {
                         url: request.url.into(),
                         redirects: hops,
                         elapsed_ms: millis(started.elapsed()),
-                        address,
+                        address: address.to_string(),
                     });
                 }
                 Judgement::Redirect if hops.len() < usize::from(redirects) => {
                     let source = follow(&request, status, answer.response.headers(), self.downgrade);
                     let next = source.map_err(|source| CallError::Redirect { url: plain(&request.url), source })?;
                     let sent = std::mem::replace(&mut request, next);
-                    hops.push(Hop { url: sent.url.into(), status: status.as_u16(), address });
+                    hops.push(Hop { url: sent.url.into(), status: status.as_u16(), address: address.to_string() });
                     continue;
                 }
                 Judgement::Redirect => return Err(CallError::TooManyRedirects { limit: redirects }),

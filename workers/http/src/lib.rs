@@ -11,9 +11,11 @@ pub mod output;
 pub mod policy;
 pub mod redirect;
 pub mod resolve;
+mod skill;
 
 pub use client::Client;
 pub use config::HttpConfig;
 pub use error::CallError;
 pub use input::{Call, Input};
 pub use output::HttpResult;
+pub use skill::Http;

@@ -1,7 +1,6 @@
 //! The result of an `http` task.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -28,8 +27,8 @@ pub struct HttpResult {
     pub redirects: Vec<Hop>,
     /// How long the whole call took.
     pub elapsed_ms: u64,
-    /// The address and port that answered.
-    pub address: SocketAddr,
+    /// The address and port that answered, as text in every encoding.
+    pub address: String,
 }
 
 /// One redirect on the way to the result.
@@ -40,7 +39,7 @@ pub struct Hop {
     /// The status it redirected with.
     pub status: u16,
     /// The address and port it was asked at.
-    pub address: SocketAddr,
+    pub address: String,
 }
 
 /// Headers as a map of text; bytes that are no UTF-8 are replaced.

@@ -6,6 +6,7 @@ mod calls;
 mod hostile;
 mod redirects;
 mod server;
+mod skill;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr};

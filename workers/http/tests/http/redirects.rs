@@ -95,7 +95,7 @@ async fn the_address_that_was_checked_is_the_one_connected_to() {
     // A second look-up would lead to a private address; there is none.
     let resolver = Scripted::new(&[&[[127, 0, 0, 1]], &[[127, 0, 0, 2]]]);
     let result = call_with(&only_localhost(), resolver.clone(), json!({"url": url})).await.unwrap();
-    assert_eq!((result.address, resolver.asked()), (server.address, 1));
+    assert_eq!((result.address, resolver.asked()), (server.address.to_string(), 1));
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn private_addresses_among_public_ones_are_passed_over() {
     let url = format!("http://mixed.test:{}/", server.port());
     let resolver = Scripted::new(&[&[[127, 0, 0, 2], [10, 0, 0, 1], [127, 0, 0, 1]]]);
     let result = call_with(&only_localhost(), resolver, json!({"url": url})).await.unwrap();
-    assert_eq!(result.address, server.address);
+    assert_eq!(result.address, server.address.to_string());
 }
 
 #[tokio::test]
