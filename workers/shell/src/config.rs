@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::job::Patience;
 use crate::limits::{Limits, LimitsError, LimitsSpec};
 
 /// How limits on the process tree are enforced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Enforcement {
     /// By cgroup where this process may make one, limit by limit, else by sampling.
@@ -22,7 +22,7 @@ pub enum Enforcement {
 }
 
 /// The skill's configuration as written.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Commands that may run: exact names, looked up in `path`, or absolute paths. None by default.

@@ -10,5 +10,6 @@ pub mod limits;
 pub mod outcome;
 pub mod request;
 pub mod run;
+pub mod skill;
 pub mod supervisor;
 pub mod tree;

@@ -32,7 +32,7 @@ impl Default for Limits {
 }
 
 /// Limits as a task or a deployment writes them: what is absent stays as it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSpec {
     /// Wall time in seconds, fractions allowed.

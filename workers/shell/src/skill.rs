@@ -77,7 +77,9 @@ impl Skill for Shell {
         cx.report_usage(std::time::Duration::from_millis(report.usage.cpu_ms), report.usage.max_rss_bytes);
         match judge(report, &limits) {
             Judgement::Done(result) => Ok(result),
-            Judgement::Failed { code, message, result } => Err(Verdict::retry(code, message).with_details(details(&result))),
+            Judgement::Failed { code, message, result } => {
+                Err(Verdict::retry(code, message).with_details(details(&result)))
+            }
             Judgement::Breached { code, message, result } => {
                 Err(Verdict::reject(code, message).with_details(details(&result)))
             }

@@ -22,6 +22,11 @@ pub fn detect(delegated: Option<&Path>) -> Places {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let unified = delegated.map(Path::to_path_buf).or_else(|| own_folder(&mounts, &own, None));
     let mut places = Places::default();
+    // A process that has moved itself into its leaf before makes its groups beside it, not below.
+    let unified = unified.map(|dir| match dir.file_name().and_then(|name| name.to_str()) {
+        Some(name) if name.starts_with(v2::LEAF) => dir.parent().unwrap_or(&dir).to_path_buf(),
+        _ => dir,
+    });
     if let Some(parent) = unified {
         let handed = v2::hand_down(&parent);
         let place = Place { version: Version::V2, parent };

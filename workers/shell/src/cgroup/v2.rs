@@ -27,6 +27,9 @@ pub fn read_memory(dir: &Path, now: &mut GroupReading) {
     now.oom_killed = above_zero("oom_kill") && (above_zero("max") || above_zero("oom"));
 }
 
+/// What the leaf of a worker that moved itself is called, before its number.
+pub const LEAF: &str = "nova-worker-";
+
 /// Hands memory and pids down to the children of `dir`; answers whether both are.
 ///
 /// The kernel allows it only when no process sits in `dir` itself. When this process is alone there it moves itself into
@@ -51,7 +54,7 @@ pub fn hand_down(dir: &Path) -> bool {
     if members.trim() != me {
         return false;
     }
-    let leaf = dir.join(format!("nova-worker-{me}"));
+    let leaf = dir.join(format!("{LEAF}{me}"));
     if fs::create_dir(&leaf).is_err() || fs::write(leaf.join("cgroup.procs"), &me).is_err() {
         let _ = fs::remove_dir(&leaf);
         return false;
