@@ -112,6 +112,10 @@ pub(super) fn stream_json(spec: &StreamSpec) -> Value {
         "allow_rollup_hdrs": spec.allow_rollup,
         "metadata": spec.metadata,
     });
+    // As the key-value buckets of every NATS client: a key goes by a mark, never without a trace.
+    if spec.name.starts_with("KV_") {
+        out["deny_delete"] = true.into();
+    }
     if spec.allow_schedules {
         out["allow_msg_schedules"] = true.into();
     }
@@ -226,8 +230,17 @@ pub(super) fn stream_info(info: &Value) -> StreamInfo {
         last_sequence: state.count("last_seq"),
         deleted: state.count("num_deleted"),
         subjects: state.count("num_subjects"),
-        foreign: foreign(config.0, expected_stream),
+        foreign: foreign_stream(&config),
     }
+}
+
+fn foreign_stream(config: &Reader<'_>) -> Vec<String> {
+    let mut settings = foreign(config.0, expected_stream);
+    // Off is how a stream made by hand begins, and nothing of it can be read back then.
+    if !config.flag("allow_direct") {
+        settings.push("allow_direct=false".to_owned());
+    }
+    settings
 }
 
 /// A consumer from the broker's info.
@@ -273,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_setting_made_by_hand_is_seen() {
-        let info = json!({"config": {"name": "S", "retention": "workqueue", "storage": "file", "no_ack": true, "sealed": false,
+        let info = json!({"config": {"name": "S", "retention": "workqueue", "storage": "file", "no_ack": true, "sealed": false, "allow_direct": true,
             "max_msgs": 0, "metadata": {"_nats.level": "2", "mine": "x"}}, "state": {"messages": 3}});
         let read = stream_info(&info);
         assert_eq!(read.foreign, ["no_ack=true", "retention=\"workqueue\""]);
