@@ -7,6 +7,7 @@ mod admin;
 mod config;
 mod connect;
 mod convert;
+mod inboxes;
 mod mux;
 mod publish;
 mod pull;
@@ -18,12 +19,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
-pub use connect::{Credentials, OLDEST_SERVER, Options, connect};
+pub use connect::{Credentials, OLDEST_SERVER, OnComplaint, Options, connect};
 
 use crate::{
-    AckToken, Broker, BrokerError, Connection, ConsumerInfo, ConsumerSpec, Expect, Listener, Message, PauseState,
-    PublishError, Pull, PullRequest, Purge, Ready, Receipt, Scan, ServerInfo, Service, Settle, Stored, StreamInfo,
-    StreamSpec,
+    AckToken, Broker, BrokerError, Connection, ConsumerInfo, ConsumerSpec, Expect, Inspected, Listener, Message,
+    PauseState, PublishError, Pull, PullRequest, Purge, Ready, Receipt, Scan, ServerInfo, Service, Settle, Stored,
+    StreamInfo, StreamSpec,
 };
 
 /// How long an answer of the broker is waited for: above a leader's re-election (up to 9 s), so that one outlasts it.
@@ -34,6 +35,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub struct JetStream {
     client: async_nats::Client,
     mux: Arc<mux::Mux>,
+    inboxes: inboxes::Inboxes,
     connection: watch::Receiver<Connection>,
     url: Arc<str>,
 }
@@ -120,6 +122,10 @@ impl Broker for JetStream {
 
     fn get(&self, stream: String, sequence: u64) -> Ready<'_, Option<Stored>> {
         Box::pin(self.read_sequence(stream, sequence))
+    }
+
+    fn inspect(&self, stream: String, subject: String, from: u64) -> Ready<'_, Option<Inspected>> {
+        Box::pin(self.read_next(stream, subject, from))
     }
 
     fn scan(&self, scan: Scan) -> Ready<'_, Vec<Stored>> {

@@ -9,6 +9,7 @@ use async_nats::{ConnectOptions, Event};
 use tokio::sync::watch;
 
 use super::JetStream;
+use super::inboxes::Inboxes;
 use super::mux::Mux;
 use crate::{BrokerError, Connection};
 
@@ -36,6 +37,9 @@ pub enum Credentials {
     File(PathBuf),
 }
 
+/// Hears what the server complains of.
+pub type OnComplaint = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What a connection needs.
 #[derive(Clone)]
 pub struct Options {
@@ -54,7 +58,7 @@ pub struct Options {
     /// Whether an unreachable server is tried again for ever at the start, too.
     pub keep_trying: bool,
     /// Is told what the server complains of, such as a publish that is not permitted.
-    pub on_complaint: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub on_complaint: Option<OnComplaint>,
 }
 
 impl Options {
@@ -109,8 +113,9 @@ pub async fn connect(options: Options) -> Result<JetStream, BrokerError> {
     }
     // Two processes of one name, or one that restarted, must not hear each other's answers.
     let prefix = format!("_INBOX_{}.{:08x}", options.name, fastrand::u32(..));
-    let mux = Mux::start(&client, prefix).await.map_err(|e| refused(Box::new(e)))?;
-    Ok(JetStream { client, mux, connection, url: shown.into() })
+    let inboxes = Inboxes::new(format!("{prefix}p"));
+    let mux = Mux::start(&client, format!("{prefix}r")).await.map_err(|e| refused(Box::new(e)))?;
+    Ok(JetStream { client, mux, inboxes, connection, url: shown.into() })
 }
 
 async fn base_options(options: &Options, state: Arc<watch::Sender<Connection>>) -> std::io::Result<ConnectOptions> {

@@ -72,6 +72,29 @@ pub(crate) fn from_block(block: &[u8]) -> Headers {
         .collect()
 }
 
+/// Whether the client library can read a header block; no block at all is fine.
+///
+/// One it cannot read costs whoever receives it the connection. A status of its own would pass for the broker's, and a
+/// lone carriage return in a value makes the library panic.
+pub(crate) fn is_readable(block: &[u8]) -> bool {
+    if block.is_empty() {
+        return true;
+    }
+    let Ok(text) = std::str::from_utf8(block) else { return false };
+    let mut lines = text.lines();
+    let is_plain =
+        lines.next().and_then(|line| line.strip_prefix("NATS/1.0")).is_some_and(|rest| rest.trim().is_empty());
+    let mut is_first = true;
+    is_plain
+        && lines.filter(|line| !line.is_empty()).all(|line| {
+            // A line that begins with a space goes on where the one before ended.
+            let continues = !is_first && line.starts_with(char::is_whitespace);
+            is_first = false;
+            let named = line.split_once(':').is_some_and(|(name, _)| async_nats::HeaderName::from_str(name).is_ok());
+            (continues || named) && !line.contains('\r')
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +105,24 @@ mod tests {
         assert_eq!(from_nats(to_nats(&headers).as_ref()).count("A"), 2);
         assert_eq!(to_nats(&Headers::new()), None);
         assert_eq!(refusal(&Headers::new().with("A", "1\r\n2")), Some("A"));
+    }
+
+    #[test]
+    fn blocks_that_break_a_connection_are_told_from_others() {
+        for good in ["", "NATS/1.0\r\n\r\n", "NATS/1.0\r\nA: \u{e9}\r\n b\r\nEmpty:\r\n\r\n"] {
+            assert!(is_readable(good.as_bytes()), "{good:?}");
+        }
+        for bad in [
+            &b"NATS/1.0\r\nNo-Colon\r\n\r\n"[..],
+            b"NATS/1.0\r\nA: \xff\r\n\r\n",
+            b"NATS/1.0\r\nA b: c\r\n\r\n",
+            b"NATS/1.0\r\nA: b\rc\r\n\r\n",
+            b"NATS/1.0\r\n goes: on\r\n\r\n",
+            b"NATS/1.0 404 None\r\n\r\n",
+            b"HTTP/1.1\r\n\r\n",
+        ] {
+            assert!(!is_readable(bad), "{}", String::from_utf8_lossy(bad));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One fixed reply inbox for everything: rings of reusable tokens under one subscription.
+//! One fixed reply inbox for receipts and answers: rings of reusable tokens under one subscription.
 //!
 //! A token stands for one outstanding request. The server caches the route of a subject it has seen, so few tokens used
 //! again and again are far cheaper than a new inbox per request. A token whose request was given up is retired: its next
@@ -17,14 +17,12 @@ const RING: usize = 256;
 /// Rings by the letter in the token.
 const PUBLISH: char = 'p';
 const REQUEST: char = 'r';
-const PULL: char = 'q';
 
 /// The inbox and its rings.
 pub(crate) struct Mux {
     prefix: String,
     pub(crate) publishes: Ring,
     pub(crate) requests: Ring,
-    pub(crate) pulls: Ring,
 }
 
 /// A set of tokens, each free or with someone who waits for its answers.
@@ -62,43 +60,33 @@ impl Mux {
         client: &async_nats::Client,
         prefix: String,
     ) -> Result<Arc<Self>, async_nats::SubscribeError> {
-        let mux = Arc::new(Self {
-            prefix,
-            publishes: Ring::new(PUBLISH),
-            requests: Ring::new(REQUEST),
-            pulls: Ring::new(PULL),
-        });
+        let mux = Arc::new(Self { prefix, publishes: Ring::new(PUBLISH), requests: Ring::new(REQUEST) });
         let mut inbox = client.subscribe(format!("{}.>", mux.prefix)).await?;
         let shared = Arc::downgrade(&mux);
-        let client = client.clone();
         tokio::spawn(async move {
             while let Some(message) = inbox.next().await {
                 let Some(mux) = shared.upgrade() else { break };
-                if let Some(stray) = mux.hand_out(message) {
-                    hand_back(&client, stray).await;
-                }
+                mux.hand_out(message);
             }
         });
         Ok(mux)
     }
 
-    /// Gives a message to whoever waits for it; returns one that nobody waits for.
-    fn hand_out(&self, message: Message) -> Option<Message> {
-        let Some((letter, index, generation)) = self.parse(&message.subject) else { return Some(message) };
+    /// Gives a message to whoever waits for it; one that nobody waits for is dropped.
+    fn hand_out(&self, message: Message) {
+        let Some((letter, index, generation)) = self.parse(&message.subject) else { return };
         let ring = match letter {
             PUBLISH => &self.publishes,
             REQUEST => &self.requests,
-            PULL => &self.pulls,
-            _ => return Some(message),
+            _ => return,
         };
         let waiter = {
             let slots = ring.lock();
             slots.table.get(index).filter(|e| e.generation == generation).and_then(|e| e.waiter.clone())
         };
-        match waiter {
-            // The channel holds all that was asked for, so a full one means more than that: it goes back.
-            Some(waiter) => waiter.try_send(message).err().map(mpsc::error::TrySendError::into_inner),
-            None => Some(message),
+        // The channel holds all that was asked for; more than that is not ours to keep.
+        if let Some(waiter) = waiter {
+            let _ = waiter.try_send(message);
         }
     }
 
@@ -108,13 +96,6 @@ impl Mux {
         let (index, generation) = token.get(1..)?.split_once('_').unwrap_or((&token[1..], "0"));
         Some((letter, index.parse().ok()?, generation.parse().ok()?))
     }
-}
-
-/// Hands a delivery nobody waits for back to its queue at once; anything else is dropped.
-async fn hand_back(client: &async_nats::Client, message: Message) {
-    let Some(reply) = message.reply.filter(|reply| reply.starts_with("$JS.ACK.")) else { return };
-    // Lost with the connection, it comes back when its lease ends.
-    let _ = client.publish(reply, "-NAK".into()).await;
 }
 
 impl Ring {
@@ -168,12 +149,6 @@ impl Slot {
     /// Says that no more answers are to come, so that the token can be used again as it is.
     pub(crate) fn end(&self) {
         self.is_answered.store(true, Ordering::Relaxed);
-    }
-
-    /// Answers that came and were not taken.
-    pub(crate) fn leftovers(&mut self) -> Vec<Message> {
-        self.answers.close();
-        std::iter::from_fn(|| self.answers.try_recv().ok()).collect()
     }
 }
 

@@ -7,16 +7,16 @@ use futures_util::StreamExt as _;
 use nova_types::UnixMillis;
 use serde_json::json;
 
+use super::inboxes::Inbox;
 use super::{JetStream, convert};
-use crate::jetstream::mux::Slot;
 use crate::{AckToken, BrokerError, Delivery, Pull, PullItem, PullRequest, Settle};
 
 /// How often the broker tells that it still holds a waiting pull. Two missed beats end the pull.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A pull for what is there now is answered at once; longer silence means the connection or the consumer is gone.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// Status messages that a pull can bring besides its deliveries: the last word, and heartbeats nobody has read yet.
-const STATUS_ROOM: usize = 8;
+/// How long a given-up pull's inbox is still listened to, so that what is on its way goes back at once.
+const LAST_ARRIVALS: Duration = Duration::from_millis(250);
 
 /// The body of an ack of that kind.
 pub(super) fn settle_body(settle: Settle) -> Bytes {
@@ -31,7 +31,8 @@ pub(super) fn settle_body(settle: Settle) -> Bytes {
 /// A pull under way.
 struct Pulling {
     jetstream: JetStream,
-    slot: Slot,
+    /// `None` once the pull has ended and its inbox serves another.
+    inbox: Option<Inbox>,
     what: String,
     wanted: usize,
     silence: Duration,
@@ -59,12 +60,12 @@ impl JetStream {
                 }
             }
         };
-        let slot = self.mux.pulls.claim(request.batch + STATUS_ROOM).await;
-        let reply = slot.subject(&self.mux);
+        let gone = || BrokerError::Disconnected { what: what.clone() };
+        let inbox = self.inboxes.take(&self.client).await.map_err(|_| gone())?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", request.stream, request.consumer);
-        let gone = |_| BrokerError::Disconnected { what: what.clone() };
-        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(gone)?;
-        let pulling = Pulling { jetstream: self.clone(), slot, what, wanted: request.batch, silence };
+        let reply = inbox.subject.clone();
+        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(|_| gone())?;
+        let pulling = Pulling { jetstream: self.clone(), inbox: Some(inbox), what, wanted: request.batch, silence };
         let items = futures_util::stream::unfold(pulling, |mut pulling| async move {
             let item = pulling.next().await?;
             Some((item, pulling))
@@ -76,11 +77,13 @@ impl JetStream {
 impl Pulling {
     async fn next(&mut self) -> Option<Result<PullItem, BrokerError>> {
         if self.wanted == 0 {
-            self.slot.end();
-            return None;
+            return self.finish(None);
         }
-        let Ok(answer) = tokio::time::timeout(self.silence, self.slot.next()).await else {
-            self.wanted = 0;
+        let messages = &mut self.inbox.as_mut()?.messages;
+        let Ok(answer) = tokio::time::timeout(self.silence, messages.next()).await else {
+            // Nobody knows what the broker still holds: the inbox is given up, and the pull with it.
+            let given_up = self.inbox.take();
+            self.hand_back(given_up);
             let after_ms = super::millis(self.silence);
             return Some(Err(BrokerError::Timeout { what: self.what.clone(), after_ms }));
         };
@@ -107,9 +110,22 @@ impl Pulling {
     }
 
     fn finish(&mut self, error: Option<BrokerError>) -> Option<Result<PullItem, BrokerError>> {
-        self.wanted = 0;
-        self.slot.end();
+        if let Some(inbox) = self.inbox.take() {
+            self.jetstream.inboxes.keep(inbox);
+        }
         error.map(Err)
+    }
+
+    /// Deliveries that came and were not taken go back at once; they would else wait for their lease to end.
+    fn hand_back(&self, inbox: Option<Inbox>) {
+        let (Some(mut inbox), Ok(runtime)) = (inbox, tokio::runtime::Handle::try_current()) else { return };
+        let client = self.jetstream.client.clone();
+        runtime.spawn(async move {
+            while let Ok(Some(stray)) = tokio::time::timeout(LAST_ARRIVALS, inbox.messages.next()).await {
+                let Some(reply) = stray.reply.filter(|reply| reply.starts_with("$JS.ACK.")) else { continue };
+                let _ = client.publish(reply, settle_body(Settle::Nak { delay: Duration::ZERO })).await;
+            }
+        });
     }
 
     fn refused(&self, code: u64, description: &str) -> BrokerError {
@@ -127,18 +143,12 @@ fn is_batch_end(description: Option<&str>) -> bool {
 
 impl Drop for Pulling {
     fn drop(&mut self) {
-        // Deliveries that came and were not taken go back at once; they would else wait for their lease to end.
-        let strays: Vec<_> = self.slot.leftovers().into_iter().filter_map(|m| m.reply).collect();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if strays.is_empty() {
-            return;
+        let given_up = self.inbox.take();
+        if self.wanted == 0 {
+            let _ = given_up.map(|inbox| self.jetstream.inboxes.keep(inbox));
+        } else {
+            self.hand_back(given_up);
         }
-        let client = self.jetstream.client.clone();
-        runtime.spawn(async move {
-            for reply in strays.into_iter().filter(|reply| reply.starts_with("$JS.ACK.")) {
-                let _ = client.publish(reply, settle_body(Settle::Nak { delay: Duration::ZERO })).await;
-            }
-        });
     }
 }
 

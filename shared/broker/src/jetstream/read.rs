@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ANSWER, JetStream, convert, is_no_responders, millis};
-use crate::{BrokerError, Message, Scan, Stored};
+use crate::{BrokerError, Inspected, Message, Scan, Stored};
 
 /// The most messages the broker sends for one batched read.
 const PAGE: usize = 1000;
@@ -23,9 +23,29 @@ impl JetStream {
         read_one(&what, &stream, answer)
     }
 
-    /// Reads by sequence through the JSON API: it carries the headers as bytes, so that even a message whose headers no
-    /// client can parse is readable.
     pub(super) async fn read_sequence(&self, stream: String, sequence: u64) -> Result<Option<Stored>, BrokerError> {
+        let what = format!("message {sequence} of {stream}");
+        Ok(self.read_raw(&what, &stream, json!({ "seq": sequence })).await?.map(|inspected| inspected.stored))
+    }
+
+    pub(super) async fn read_next(
+        &self,
+        stream: String,
+        subject: String,
+        from: u64,
+    ) -> Result<Option<Inspected>, BrokerError> {
+        let what = format!("the next message of {subject}");
+        self.read_raw(&what, &stream, json!({ "seq": from.max(1), "next_by_subj": subject })).await
+    }
+
+    /// Reads through the JSON API: it carries the headers as bytes, so that even a message whose headers no client can
+    /// parse is readable.
+    async fn read_raw(
+        &self,
+        what: &str,
+        stream: &str,
+        ask: serde_json::Value,
+    ) -> Result<Option<Inspected>, BrokerError> {
         #[derive(Deserialize)]
         struct Answer {
             message: Option<Raw>,
@@ -40,22 +60,23 @@ impl JetStream {
             #[serde(default)]
             data: String,
         }
-        let what = format!("message {sequence} of {stream}");
-        let answer = self.api(&what, format!("$JS.API.STREAM.MSG.GET.{stream}"), json!({ "seq": sequence })).await;
-        let answer: Answer = match answer {
-            Ok(answer) => self.understand(&what, answer)?,
+        let answer: Answer = match self.api(what, format!("$JS.API.STREAM.MSG.GET.{stream}"), ask).await {
+            Ok(answer) => self.understand(what, answer)?,
             Err(BrokerError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let garbled = |error: base64::DecodeError| BrokerError::Garbled { what: what.clone(), source: error.into() };
+        let garbled = |error: base64::DecodeError| BrokerError::Garbled { what: what.to_owned(), source: error.into() };
         let Some(raw) = answer.message else { return Ok(None) };
-        Ok(Some(Stored {
+        let block = STANDARD.decode(raw.hdrs).map_err(garbled)?;
+        let stored = Stored {
             subject: raw.subject,
             sequence: raw.seq,
             at: nova_wire::parse_rfc3339(&raw.time).unwrap_or_default(),
-            headers: convert::from_block(&STANDARD.decode(raw.hdrs).map_err(garbled)?),
+            headers: convert::from_block(&block),
             body: STANDARD.decode(raw.data).map_err(garbled)?.into(),
-        }))
+        };
+        let unreadable = (!convert::is_readable(&block)).then(|| Bytes::from(block));
+        Ok(Some(Inspected { stored, unreadable }))
     }
 
     pub(super) async fn read_many(&self, scan: Scan) -> Result<Vec<Stored>, BrokerError> {
