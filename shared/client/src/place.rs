@@ -1,0 +1,196 @@
+//! Where a task stands in its queue.
+
+use std::ops::ControlFlow;
+
+use nova_broker::Stored;
+use nova_types::{Priority, Scope, Skill, TaskId, UnixMillis};
+use nova_wire::{Task, subject};
+use serde::Serialize;
+
+use crate::scan::walk;
+use crate::{Client, QueryError, QueueView};
+
+/// How many tasks are before one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ahead {
+    /// That many.
+    Exactly(u64),
+    /// That many at most: the queue is too long to count.
+    AtMost(u64),
+}
+
+/// A task's place in its queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// The stream.
+    pub stream: String,
+    /// Its sequence there; of its newest generation.
+    pub sequence: u64,
+    /// Its priority.
+    pub priority: Priority,
+    /// When the broker stored it.
+    pub at: UnixMillis,
+    /// Whether a worker has taken it.
+    pub is_taken: bool,
+    /// Tasks of the same priority before it, while it waits.
+    pub ahead: Option<Ahead>,
+    /// The task itself, where it can be understood.
+    pub task: Option<Box<Task>>,
+}
+
+/// How many messages are counted to say exactly how many are ahead.
+const COUNTED: u64 = 10_000;
+/// How far a client's clock and the broker's may be apart when a task is looked for by the time in its name.
+const CLOCK_SKEW_MS: i64 = 60_000;
+/// A stretch that is read whole rather than searched by time.
+const SMALL: u64 = 2_000;
+
+/// The id a message of a task stream has, as a worker would find it.
+pub(crate) fn read_id(stored: &Stored) -> (TaskId, Option<Task>) {
+    match Task::parse(&stored.subject, stored.sequence, stored.headers.clone(), stored.body.clone()) {
+        Ok(task) => (task.id.clone(), Some(task)),
+        Err(bad) => (bad.id, None),
+    }
+}
+
+/// The moment in a name that is a UUIDv7.
+fn named_at(id: &TaskId) -> Option<UnixMillis> {
+    let (secs, nanos) = uuid::Uuid::try_parse(id.name().as_str()).ok()?.get_timestamp()?.to_unix();
+    Some(UnixMillis(i64::try_from(secs).ok()?.checked_mul(1000)? + i64::from(nanos / 1_000_000)))
+}
+
+impl Client {
+    /// Finds a task that has not ended in its skill's queue.
+    ///
+    /// Task streams have no index: an id `_seq.<n>` is read directly, one whose name is a UUIDv7 is searched by its
+    /// time, any other among the newest [`search_depth`](crate::ClientOptions::search_depth) messages that have not
+    /// ended.
+    ///
+    /// # Errors
+    /// [`QueryError::NoQueue`], [`QueryError::Broker`]; safe to call again.
+    pub async fn locate(&self, skill: &Skill, task: &TaskId) -> Result<Option<Place>, QueryError> {
+        let queue = self.queue(skill).await?;
+        self.locate_in(&queue, task).await
+    }
+
+    pub(crate) async fn locate_in(&self, queue: &QueueView, task: &TaskId) -> Result<Option<Place>, QueryError> {
+        let Some((stored, parsed)) = self.find_message(queue, task).await? else { return Ok(None) };
+        let Some((_, priority)) = subject::parse_task(&stored.subject) else { return Ok(None) };
+        let Some(lane) = queue.lane(priority) else { return Ok(None) };
+        let is_taken = stored.sequence <= lane.delivered;
+        let ahead = if is_taken {
+            None
+        } else {
+            Some(self.count_ahead(queue, &stored.subject, lane.delivered + 1, stored.sequence).await?)
+        };
+        Ok(Some(Place {
+            stream: queue.stream.clone(),
+            sequence: stored.sequence,
+            priority,
+            at: stored.at,
+            is_taken,
+            ahead,
+            task: parsed.map(Box::new),
+        }))
+    }
+
+    async fn count_ahead(
+        &self,
+        queue: &QueueView,
+        subject: &str,
+        from: u64,
+        sequence: u64,
+    ) -> Result<Ahead, QueryError> {
+        let span = sequence.saturating_sub(from);
+        if span > COUNTED {
+            return Ok(Ahead::AtMost(span));
+        }
+        let mut count = 0;
+        let counted = walk(&*self.inner.broker, &queue.stream, subject, from, sequence.saturating_sub(1), |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        counted.await.map_err(QueryError::broker(format!("count the queue of skill `{}`", queue.skill)))?;
+        Ok(Ahead::Exactly(count))
+    }
+
+    async fn find_message(
+        &self,
+        queue: &QueueView,
+        task: &TaskId,
+    ) -> Result<Option<(Stored, Option<Task>)>, QueryError> {
+        let (from, to) = (queue.unended_from(), queue.last_sequence);
+        if from > to {
+            return Ok(None);
+        }
+        let mut found = None;
+        if *task.scope() == Scope::sequence()
+            && let Ok(sequence) = task.name().as_str().parse::<u64>()
+            && (from..=to).contains(&sequence)
+        {
+            found = self.find_between(queue, task, sequence, sequence).await?;
+        } else if to - from > SMALL
+            && let Some(at) = named_at(task)
+        {
+            let low = self.first_at(queue, from, to, UnixMillis(at.0 - CLOCK_SKEW_MS)).await?;
+            let high = self.first_at(queue, low, to, UnixMillis(at.0 + CLOCK_SKEW_MS)).await?;
+            found = self.find_between(queue, task, low, high.min(to)).await?;
+        }
+        if found.is_some() {
+            return Ok(found);
+        }
+        let newest = from.max(to.saturating_sub(self.inner.options.search_depth));
+        self.find_between(queue, task, newest, to).await
+    }
+
+    async fn find_between(
+        &self,
+        queue: &QueueView,
+        task: &TaskId,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<(Stored, Option<Task>)>, QueryError> {
+        let mut found = None;
+        let searched = walk(&*self.inner.broker, &queue.stream, ">", from, to, |stored| {
+            let (id, parsed) = read_id(&stored);
+            if id == *task {
+                // A later generation of the same task counts more.
+                found = Some((stored, parsed));
+            }
+            ControlFlow::Continue(())
+        });
+        searched.await.map_err(QueryError::broker(format!("search the queue of skill `{}`", queue.skill)))?;
+        Ok(found)
+    }
+
+    /// The first sequence in a stretch that was stored at or after a moment, by halving; `to + 1` when none was.
+    async fn first_at(&self, queue: &QueueView, from: u64, to: u64, at: UnixMillis) -> Result<u64, QueryError> {
+        let (mut low, mut high) = (from, to + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let scan = nova_broker::Scan::all(&*queue.stream, ">", 1).from(middle);
+            let page = self.inner.broker.scan(scan).await;
+            let page = page.map_err(QueryError::broker(format!("search the queue of skill `{}`", queue.skill)))?;
+            match page.first() {
+                Some(stored) if stored.at < at => low = stored.sequence + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_tells_when_a_task_was_named() {
+        let id: TaskId = "a.017f22e2-79b0-7cc3-98c4-dc0c0c07398f".parse().expect("an id");
+        assert_eq!(named_at(&id), Some(UnixMillis(1_645_557_742_000)));
+        for other in ["a.order-1", "a.c4a760a8-dbcf-4b60-9b0f-0123456789ab"] {
+            assert_eq!(named_at(&other.parse().expect("an id")), None, "{other}");
+        }
+    }
+}

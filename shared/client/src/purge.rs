@@ -1,0 +1,219 @@
+//! Emptying a queue: every waiting task gets its outcome before it is gone.
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use nova_broker::{Expect, Message, PublishError, PullItem, PullRequest, Purge, Settle, Stored};
+use nova_types::{Outcome, OutcomeKind, Skill, TaskId, UnixMillis, Usage, codes};
+use nova_wire::{AttemptRecord, ErrorBody, EventKind, Headers, TaskEventRecord, assets, name, subject, write_outcome};
+
+use crate::place::read_id;
+use crate::scan::PAGE;
+use crate::{Client, LaneView, QueryError, QueueView};
+
+/// How many waiting tasks are taken at once: far below any lease's worth of outcomes.
+const BATCH: usize = 500;
+
+/// What a purge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Tasks that ended as cancelled by it.
+    pub cancelled: u64,
+    /// Tasks that had an outcome already and were only removed.
+    pub had_ended: u64,
+}
+
+impl Client {
+    /// Cancels every task that waits in a queue now; what runs, or pauses between two attempts, stays.
+    ///
+    /// Each task is taken as a worker takes it, its outcome recorded, then acked: no worker can start it meanwhile, and
+    /// what breaks off half-way leaves whole tasks behind. Tasks of a paused priority cannot be taken: there the outcome
+    /// is recorded and the message deleted, which needs an operator's rights. `progress` is told after each batch.
+    ///
+    /// # Errors
+    /// [`QueryError::NoQueue`], [`QueryError::Broker`], [`QueryError::Write`]; safe to call again.
+    pub async fn purge_queue(
+        &self,
+        skill: &Skill,
+        mut progress: impl FnMut(Purged) + Send,
+    ) -> Result<Purged, QueryError> {
+        let queue = self.queue(skill).await?;
+        let mut total = Purged::default();
+        for lane in &queue.lanes {
+            if lane.paused_until.is_some() {
+                self.purge_paused(&queue, lane, &mut total, &mut progress).await?;
+            } else {
+                self.purge_lane(&queue, lane, &mut total, &mut progress).await?;
+            }
+        }
+        Ok(total)
+    }
+
+    async fn purge_lane(
+        &self,
+        queue: &QueueView,
+        lane: &LaneView,
+        total: &mut Purged,
+        progress: &mut (impl FnMut(Purged) + Send),
+    ) -> Result<(), QueryError> {
+        let broker = &self.inner.broker;
+        let failed = || QueryError::broker(format!("take tasks from the queue of skill `{}`", queue.skill));
+        loop {
+            let request = PullRequest {
+                stream: queue.stream.clone(),
+                consumer: assets::consumer(lane.priority).to_owned(),
+                batch: BATCH,
+                wait: None,
+            };
+            let mut pull = broker.pull(request).await.map_err(failed())?;
+            let mut taken = Vec::new();
+            while let Some(item) = pull.next().await {
+                if let PullItem::Delivery(delivery) = item.map_err(failed())? {
+                    taken.push(*delivery);
+                }
+            }
+            let is_empty = taken.is_empty();
+            // What was submitted after the purge began is not meant.
+            let is_late = taken.iter().any(|delivery| delivery.sequence > queue.last_sequence);
+            let tally = stream::iter(taken)
+                .map(|delivery| async move {
+                    if delivery.sequence > queue.last_sequence {
+                        let back = Settle::Nak { delay: std::time::Duration::ZERO };
+                        return broker.settle(&delivery.token, back).await.map(|()| None).map_err(failed());
+                    }
+                    let stored = Stored {
+                        subject: delivery.subject,
+                        sequence: delivery.sequence,
+                        at: delivery.at,
+                        headers: delivery.headers,
+                        body: delivery.body,
+                    };
+                    let is_ours = self.record_cancelled(&queue.skill, &stored, delivery.deliveries > 1).await?;
+                    broker.settle(&delivery.token, Settle::Ack).await.map_err(failed())?;
+                    Ok(Some(is_ours))
+                })
+                .buffer_unordered(self.inner.options.in_flight.max(1))
+                .try_collect::<Vec<_>>()
+                .await?;
+            count(total, tally.into_iter().flatten());
+            progress(*total);
+            if is_empty || is_late {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn purge_paused(
+        &self,
+        queue: &QueueView,
+        lane: &LaneView,
+        total: &mut Purged,
+        progress: &mut (impl FnMut(Purged) + Send),
+    ) -> Result<(), QueryError> {
+        let broker = &self.inner.broker;
+        let failed = || QueryError::broker(format!("empty the queue of skill `{}`", queue.skill));
+        let lane_subject = subject::task(&queue.skill, lane.priority);
+        let mut next = lane.delivered + 1;
+        while next <= queue.last_sequence {
+            let scan = nova_broker::Scan::all(&*queue.stream, &*lane_subject, PAGE).from(next);
+            let mut page = broker.scan(scan).await.map_err(failed())?;
+            page.retain(|stored| stored.sequence <= queue.last_sequence);
+            let Some(last) = page.last() else { break };
+            next = last.sequence + 1;
+            let tally = stream::iter(page)
+                .map(|stored| async move {
+                    let is_ours = self.record_cancelled(&queue.skill, &stored, false).await?;
+                    let deleted = broker.purge(queue.stream.clone(), Purge::Sequence(stored.sequence)).await;
+                    deleted.map(|_| is_ours).map_err(failed())
+                })
+                .buffer_unordered(self.inner.options.in_flight.max(1))
+                .try_collect::<Vec<_>>()
+                .await?;
+            count(total, tally);
+            progress(*total);
+        }
+        Ok(())
+    }
+
+    /// Records that a task is cancelled, unless it has an outcome; says whether it was this call that ended it.
+    async fn record_cancelled(&self, skill: &Skill, stored: &Stored, was_tried: bool) -> Result<bool, QueryError> {
+        let (task, _) = read_id(stored);
+        let broker = &self.inner.broker;
+        let attempt = if was_tried { self.failed_attempts(skill, &task).await? } else { 0 };
+        let finished = self.now();
+        let (headers, body) = cancelled_record(skill, &task, attempt, stored.at, finished);
+        let message = Message::new(subject::outcome(skill, &task), body).with_headers(headers);
+        let write = |source| QueryError::Write { what: format!("record that task {task} is cancelled"), source };
+        match broker.publish(message.clone(), Expect::NOTHING).await {
+            Ok(_) => {}
+            Err(PublishError::Conflict { .. }) => return Ok(false),
+            Err(source) => return Err(write(source)),
+        }
+        let event = cancelled_event(skill, &task, attempt, finished);
+        let told = [Message { subject: subject::done(skill, &task), ..message }, event];
+        for message in told {
+            // Only a courtesy: the record stands.
+            if let Err(error) = broker.tell(message).await {
+                tracing::debug!(task = %task, error = %error, "could not tell of a cancelled task");
+            }
+        }
+        Ok(true)
+    }
+
+    async fn failed_attempts(&self, skill: &Skill, task: &TaskId) -> Result<u32, QueryError> {
+        let last = self.inner.broker.last(assets::ATTEMPTS.to_owned(), subject::attempt(skill, task)).await;
+        let last = last.map_err(QueryError::broker(format!("read the attempts of task {task}")))?;
+        let record = last.and_then(|stored| serde_json::from_slice::<AttemptRecord>(&stored.body).ok());
+        Ok(record.map_or(0, |record| record.failed))
+    }
+}
+
+fn count(total: &mut Purged, tally: impl IntoIterator<Item = bool>) {
+    for is_ours in tally {
+        if is_ours {
+            total.cancelled += 1;
+        } else {
+            total.had_ended += 1;
+        }
+    }
+}
+
+fn cancelled_record(
+    skill: &Skill,
+    task: &TaskId,
+    attempt: u32,
+    submitted: UnixMillis,
+    finished: UnixMillis,
+) -> (Headers, Vec<u8>) {
+    let outcome = Outcome {
+        kind: OutcomeKind::Cancelled,
+        task: task.clone(),
+        skill: skill.clone(),
+        attempt,
+        worker: None,
+        nonce: None,
+        submitted: Some(submitted),
+        started: None,
+        finished,
+        code: Some(codes::CANCELLED.into()),
+        usage: Usage::default(),
+    };
+    let body = ErrorBody::new(codes::CANCELLED, "the queue was purged");
+    let body = serde_json::to_vec(&body).expect("a plain record always encodes");
+    (Headers::new().with(name::OUTCOME, write_outcome(&outcome)), body)
+}
+
+fn cancelled_event(skill: &Skill, task: &TaskId, attempt: u32, at: UnixMillis) -> Message {
+    let record = TaskEventRecord {
+        kind: EventKind::Cancelled,
+        task: task.clone(),
+        skill: skill.clone(),
+        attempt,
+        worker: None,
+        at,
+        code: Some(codes::CANCELLED.into()),
+        message: Some("the queue was purged".to_owned()),
+        fraction: None,
+        next_at: None,
+    };
+    let body = serde_json::to_vec(&record).expect("a plain record always encodes");
+    Message::new(subject::task_event(EventKind::Cancelled.as_str(), skill, task), body)
+}

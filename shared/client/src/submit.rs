@@ -1,0 +1,276 @@
+//! Submitting one task.
+
+use nova_broker::{Expect, Message, PublishError};
+use nova_types::{Name, Priority, Skill, TaskId};
+use nova_wire::{ContentType, EncodeError, Headers, Payload, TaskOptions, name, subject};
+use serde::Serialize;
+
+use crate::{Client, SubmitError};
+
+/// What a task is to be called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SubmitId {
+    /// A new name in the client's scope: a UUIDv7.
+    #[default]
+    New,
+    /// This name in the client's scope.
+    Name(Name),
+    /// This id, whatever its scope.
+    Id(TaskId),
+}
+
+impl From<Name> for SubmitId {
+    fn from(name: Name) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<TaskId> for SubmitId {
+    fn from(id: TaskId) -> Self {
+        Self::Id(id)
+    }
+}
+
+/// A task to submit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submit {
+    /// Which skill it is for.
+    pub skill: Skill,
+    /// What it is to be called.
+    pub id: SubmitId,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Its input.
+    pub payload: Payload,
+    /// What it asks for beside its skill's policy.
+    pub options: TaskOptions,
+    /// The trace it belongs to, as W3C `traceparent`.
+    pub traceparent: Option<String>,
+    /// The same of `tracestate`.
+    pub tracestate: Option<String>,
+    /// Further headers, carried to the worker untouched; none that begins with `Nova-` or `Nats-`.
+    pub headers: Headers,
+}
+
+impl Submit {
+    /// A task of normal priority under a new id.
+    #[must_use]
+    pub fn new(skill: Skill, payload: Payload) -> Self {
+        Self {
+            skill,
+            id: SubmitId::New,
+            priority: Priority::Normal,
+            payload,
+            options: TaskOptions::default(),
+            traceparent: None,
+            tracestate: None,
+            headers: Headers::new(),
+        }
+    }
+
+    /// The same with a JSON input.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the value has no JSON form.
+    pub fn json<T: Serialize + ?Sized>(skill: Skill, input: &T) -> Result<Self, EncodeError> {
+        Ok(Self::new(skill, Payload::encode(ContentType::Json, input)?))
+    }
+
+    /// The same with a MessagePack input, the faster of the two.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the value has no MessagePack form.
+    pub fn msgpack<T: Serialize + ?Sized>(skill: Skill, input: &T) -> Result<Self, EncodeError> {
+        Ok(Self::new(skill, Payload::encode(ContentType::MsgPack, input)?))
+    }
+
+    /// The same under another id.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<SubmitId>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// The same with another priority.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn with_options(mut self, options: TaskOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+/// The broker has the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its id.
+    pub task: TaskId,
+    /// Which skill it is for.
+    pub skill: Skill,
+    /// The stream that holds it.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// Whether a task of that id was submitted within the dedupe window before, so that this one was dropped.
+    pub is_duplicate: bool,
+}
+
+/// A task ready to be sent, and to be sent again.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) task: TaskId,
+    pub(crate) skill: Skill,
+    pub(crate) priority: Priority,
+    /// Without the dedupe key, which only a submit has.
+    pub(crate) headers: Headers,
+    pub(crate) body: bytes::Bytes,
+}
+
+impl Client {
+    /// Submits one task and waits for the broker's receipt.
+    ///
+    /// A lost receipt is asked for again under the same dedupe key. Payloads over 256 KiB go through the object store.
+    ///
+    /// # Errors
+    /// [`SubmitError`]. Only [`SubmitError::NoReceipt`] leaves it open whether the task is stored; submitting it again
+    /// under the same id is safe: within the dedupe window the broker drops the copy, later only one of the two
+    /// outcomes is taken, though the work may be done twice.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves it open whether the task is stored.
+    pub async fn submit(&self, submit: Submit) -> Result<Submitted, SubmitError> {
+        let prepared = self.prepare(submit).await?;
+        self.send(prepared).await
+    }
+
+    /// Checks a task, names it and moves a large payload to the object store.
+    pub(crate) async fn prepare(&self, submit: Submit) -> Result<Prepared, SubmitError> {
+        let task = self.name(&submit);
+        check(&task, &submit)?;
+        let Submit { skill, priority, payload, options, traceparent, tracestate, mut headers, .. } = submit;
+        options.write(&mut headers);
+        for (key, value) in [(name::TRACEPARENT, traceparent), (name::TRACESTATE, tracestate)] {
+            if let Some(value) = value {
+                headers.set(key, value);
+            }
+        }
+        let (headers, body) = self.carry(&task, headers, payload).await?;
+        Ok(Prepared { task, skill, priority, headers, body })
+    }
+
+    /// Puts a payload into a message: inline, or in the object store with a reference.
+    pub(crate) async fn carry(
+        &self,
+        task: &TaskId,
+        mut headers: Headers,
+        payload: Payload,
+    ) -> Result<(Headers, bytes::Bytes), SubmitError> {
+        if payload.content_type != ContentType::Json {
+            headers.set(name::CONTENT_TYPE, payload.content_type.as_str());
+        }
+        if payload.bytes.len() <= self.inner.options.inline_bytes {
+            return Ok((headers, payload.bytes));
+        }
+        // A name of its own, whatever the id: a second submit of the same id must not change the first one's input.
+        let key = format!("in-{}", uuid::Uuid::now_v7().simple());
+        let blob = self.inner.blobs.put(&key, &payload.bytes).await;
+        let blob = blob.map_err(|source| SubmitError::from_blob(task, source))?;
+        headers.set(name::BLOB, blob.to_header());
+        Ok((headers, bytes::Bytes::new()))
+    }
+
+    pub(crate) async fn send(&self, prepared: Prepared) -> Result<Submitted, SubmitError> {
+        let Prepared { task, skill, priority, mut headers, body } = prepared;
+        headers.set(name::MSG_ID, task.to_string());
+        let message = Message::new(subject::task(&skill, priority), body).with_headers(headers);
+        let tries = self.inner.options.receipt_tries.max(1);
+        let mut sent = 1;
+        loop {
+            match self.inner.broker.publish(message.clone(), Expect::Any).await {
+                Ok(receipt) => {
+                    return Ok(Submitted {
+                        task,
+                        skill,
+                        stream: receipt.stream,
+                        sequence: receipt.sequence,
+                        // On a later try the first copy is our own.
+                        is_duplicate: receipt.is_duplicate && sent == 1,
+                    });
+                }
+                Err(PublishError::Unknown { .. }) if sent < tries => {
+                    tracing::warn!(task = %task, skill = %skill, sent, "no receipt for a submit: sending it again");
+                    sent += 1;
+                }
+                Err(error) => return Err(self.explain_refusal(task, skill, error).await),
+            }
+        }
+    }
+
+    fn name(&self, submit: &Submit) -> TaskId {
+        let name = match &submit.id {
+            SubmitId::Id(id) => return id.clone(),
+            SubmitId::Name(name) => name.clone(),
+            SubmitId::New => {
+                Name::new(uuid::Uuid::now_v7().to_string()).expect("hexadecimal digits and dashes make a name")
+            }
+        };
+        TaskId::new(self.inner.scope.clone(), name)
+    }
+}
+
+/// Refuses what a worker would only turn into a dead letter.
+fn check(task: &TaskId, submit: &Submit) -> Result<(), SubmitError> {
+    let bad = |what: String| SubmitError::BadTask { task: task.clone(), what };
+    if !task.scope().is_for_clients() {
+        return Err(bad(format!("scope `{}` is Nova's own", task.scope())));
+    }
+    let reserved = |key: &str| {
+        let key = key.to_ascii_lowercase();
+        key.starts_with("nova-") || key.starts_with("nats-")
+    };
+    if let Some((key, _)) = submit.headers.iter().find(|(key, _)| reserved(key)) {
+        return Err(bad(format!("header {key} is not for clients to set")));
+    }
+    if submit.options != TaskOptions::default() {
+        let mut written = Headers::new();
+        submit.options.write(&mut written);
+        TaskOptions::from_headers(&written).map_err(bad)?;
+    }
+    submit.payload.validate().map_err(|source| SubmitError::BadInput { task: task.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(id: &str) -> (TaskId, Submit) {
+        let skill = Skill::new("echo").expect("a skill");
+        (id.parse().expect("an id"), Submit::json(skill, &1).expect("encodes"))
+    }
+
+    #[track_caller]
+    fn check_code(id: &str, change: impl FnOnce(&mut Submit), code: Option<&str>) {
+        let (id, mut submit) = task(id);
+        change(&mut submit);
+        assert_eq!(check(&id, &submit).err().map(|error| error.code()), code);
+    }
+
+    #[test]
+    fn what_would_only_die_is_refused_at_submit() {
+        check_code("a.b", |_| {}, None);
+        check_code("_seq.7", |_| {}, Some("bad_task"));
+        check_code("a.b", |s| s.headers.push("nova-id", "x"), Some("bad_task"));
+        check_code("a.b", |s| s.headers.push("X-Mine", "x"), None);
+        check_code("a.b", |s| s.payload = Payload::json("{"), Some("bad_input"));
+        check_code("a.b", |s| s.payload = Payload::json(vec![b'['; 500]), Some("too_deep"));
+        check_code("a.b", |s| s.payload = Payload::default(), None);
+        check_code("a.b", |s| _ = s.options.labels.insert("a b".into(), "c".into()), Some("bad_task"));
+        check_code("a.b", |s| s.options.max_attempts = Some(0), Some("bad_task"));
+    }
+}

@@ -1,0 +1,12 @@
+//! The client against both adapters, with a worker and a coordinator small enough to read.
+
+mod support;
+
+mod dead;
+mod listing;
+mod queue;
+mod schedule;
+mod show;
+mod submit;
+mod wait;
+mod watch;
