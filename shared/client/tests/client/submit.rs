@@ -98,7 +98,8 @@ async fn a_lost_receipt_is_asked_for_again() {
     assert!(!submitted.is_duplicate, "the first copy was its own");
     let stream = fleet.broker.stream(submitted.stream).await.expect("read").expect("there");
     assert_eq!(stream.messages, 1);
-    fleet.memory.as_ref().expect("in memory").faults().lose_receipts(3);
-    let error = fleet.client.submit(task("b", &1)).await.expect_err("no receipt at all");
+    fleet.memory.as_ref().expect("in memory").faults().lose_receipts(1);
+    let client = fleet.client_with(|options| options.receipt_tries = 1);
+    let error = client.submit(task("b", &1)).await.expect_err("no receipt at all");
     assert_eq!((error.code(), error.is_transient()), ("no_receipt", true));
 }
