@@ -41,14 +41,28 @@ pub struct JetStream {
 }
 
 impl JetStream {
+    /// Waits until the connection stands, and returns a guard for what is sent over it.
+    async fn link(&self, wait: Duration) -> Option<Link> {
+        let mut watch = self.connection.clone();
+        let up = tokio::time::timeout(wait, watch.wait_for(|c| c.is_up)).await;
+        let epoch = up.ok()?.ok()?.epoch;
+        Some(Link { watch, epoch })
+    }
+
     /// Sends a message with a reply inbox of the mux and waits for the one answer.
     async fn request(&self, what: &str, message: Message, wait: Duration) -> Result<async_nats::Message, BrokerError> {
+        let disconnected = || BrokerError::Disconnected { what: what.to_owned() };
+        let mut link = self.link(wait).await.ok_or_else(disconnected)?;
         let mut slot = self.mux.requests.claim(1).await;
         let reply = slot.subject(&self.mux);
-        self.send(message, Some(&reply)).await.map_err(|_| BrokerError::Disconnected { what: what.to_owned() })?;
-        match tokio::time::timeout(wait, slot.next()).await {
-            Ok(Some(answer)) => Ok(answer),
-            _ => Err(BrokerError::Timeout { what: what.to_owned(), after_ms: millis(wait) }),
+        self.send(message, Some(&reply)).await.map_err(|_| disconnected())?;
+        tokio::select! {
+            answer = tokio::time::timeout(wait, slot.next()) => match answer {
+                Ok(Some(answer)) => Ok(answer),
+                _ => Err(BrokerError::Timeout { what: what.to_owned(), after_ms: millis(wait) }),
+            },
+            // An answer to what was asked over a lost connection never comes.
+            () = link.lost() => Err(disconnected()),
         }
     }
 
@@ -65,6 +79,22 @@ impl JetStream {
                 let body = message.body;
                 self.client.publish_with_reply_and_headers(message.subject, reply.to_owned(), headers, body).await
             }
+        }
+    }
+}
+
+/// The connection something was sent over.
+struct Link {
+    watch: watch::Receiver<Connection>,
+    epoch: u64,
+}
+
+impl Link {
+    /// Resolves when that connection is gone.
+    async fn lost(&mut self) {
+        let epoch = self.epoch;
+        if self.watch.wait_for(|c| !c.is_up || c.epoch != epoch).await.is_err() {
+            std::future::pending().await
         }
     }
 }

@@ -45,6 +45,8 @@ impl Puller {
                 match self.round().await {
                     Ok(0) => self.wait().await,
                     Ok(_) => {}
+                    // The next step waits for the connection.
+                    Err(BrokerError::Disconnected { .. }) => {}
                     Err(error) => {
                         tracing::warn!(skill = %self.station.name, %error, "could not pull");
                         tokio::time::sleep(PAUSE).await;

@@ -10,7 +10,7 @@ use nova_broker::{BrokerRef, Message, Scan, Stored};
 use nova_provision::{ApplyOptions, Catalogue, Profile, desired};
 use nova_testkit::{NatsServer, Process, wait_until};
 use nova_types::{Outcome, Skill, TaskId, UnixMillis};
-use nova_wire::{assets, name, parse_outcome, subject};
+use nova_wire::{WorkerRow, assets, name, parse_outcome, subject};
 
 /// How long any state may take to come about. Far above what it takes: a slow machine is no failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,6 +77,17 @@ impl Fleet {
             stored.headers.get("KV-Operation").is_none().then_some(())
         })
         .await;
+    }
+
+    /// A metric of a worker that serves them, 0 when it does not show yet.
+    pub async fn metric(&self, id: &str, line: &str) -> f64 {
+        let worker = nova_types::WorkerId::new(id).expect("a valid id");
+        let (stream, key) = (assets::bucket_stream(assets::WORKERS_BUCKET), subject::presence(&worker));
+        let stored = self.broker.last(stream, key).await.expect("readable").expect("the worker is present");
+        let row: WorkerRow = serde_json::from_slice(&stored.body).expect("a presence row");
+        let text = scrape(&row.http.expect("the worker serves metrics")).await;
+        let value = text.lines().find_map(|shown| shown.strip_prefix(line)?.trim().parse().ok());
+        value.unwrap_or(0.0)
     }
 
     /// Publishes a task as any NATS client would and returns the broker's receipt as text.
@@ -146,6 +157,17 @@ impl Drop for Fleet {
             }
         }
     }
+}
+
+/// Asks a process for its metrics.
+async fn scrape(address: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut socket = tokio::net::TcpStream::connect(address).await.expect("metrics are served");
+    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(ask.as_bytes()).await.expect("the request is taken");
+    let mut text = String::new();
+    socket.read_to_string(&mut text).await.expect("the answer ends");
+    text
 }
 
 /// Connects without credentials.

@@ -149,6 +149,9 @@ impl JetStream {
                 return match self.api(&told, subject, body).await {
                     Ok(_) => Ok(1),
                     Err(BrokerError::NotFound { .. }) => Ok(0),
+                    // Deleted before, or never given yet.
+                    Err(BrokerError::Refused { code: 10043, .. }) => Ok(0),
+                    Err(BrokerError::Refused { code: 10057, description, .. }) if description.ends_with("EOF") => Ok(0),
                     Err(error) => Err(error),
                 };
             }

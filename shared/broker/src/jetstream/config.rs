@@ -269,6 +269,7 @@ pub(super) fn consumer_info(stream: &str, info: &Value) -> ConsumerInfo {
         },
         ack_floor: part("ack_floor").count("stream_seq"),
         delivered: part("delivered").count("stream_seq"),
+        deliveries: part("delivered").count("consumer_seq"),
         last_delivered: part("delivered").moment("last_active"),
         ack_pending: whole.count("num_ack_pending"),
         redelivered: whole.count("num_redelivered"),

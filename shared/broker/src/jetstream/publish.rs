@@ -52,9 +52,10 @@ impl JetStream {
             return Err(PublishError::Refused { subject, code: 0, description });
         }
         let bytes = message.body.len();
+        let unknown = || PublishError::Unknown { subject: subject.clone(), after_ms: millis(RECEIPT) };
+        let mut link = self.link(RECEIPT).await.ok_or_else(unknown)?;
         let mut slot = self.mux.publishes.claim(1).await;
         let reply = slot.subject(&self.mux);
-        let unknown = || PublishError::Unknown { subject: subject.clone(), after_ms: millis(RECEIPT) };
         // A full client buffer while the connection is down must not wait for ever.
         match tokio::time::timeout(RECEIPT, self.send(message, Some(&reply))).await {
             Ok(Ok(())) => {}
@@ -67,7 +68,12 @@ impl JetStream {
             }
             Ok(Err(_)) | Err(_) => return Err(unknown()),
         }
-        match tokio::time::timeout(RECEIPT, slot.next()).await {
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(RECEIPT, slot.next()) => answer,
+            // The receipt was lost with the connection; the message may be stored or not.
+            () = link.lost() => return Err(unknown()),
+        };
+        match answer {
             Ok(Some(answer)) if is_no_responders(&answer) => Err(PublishError::NoStream { subject }),
             Ok(Some(answer)) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
             _ => Err(unknown()),

@@ -8,7 +8,7 @@ use nova_types::UnixMillis;
 use serde_json::json;
 
 use super::inboxes::Inbox;
-use super::{JetStream, convert};
+use super::{ANSWER, JetStream, Link, convert};
 use crate::{AckToken, BrokerError, Delivery, Pull, PullItem, PullRequest, Settle};
 
 /// How often the broker tells that it still holds a waiting pull. Two missed beats end the pull.
@@ -36,6 +36,7 @@ struct Pulling {
     what: String,
     wanted: usize,
     silence: Duration,
+    link: Link,
 }
 
 impl JetStream {
@@ -61,11 +62,13 @@ impl JetStream {
             }
         };
         let gone = || BrokerError::Disconnected { what: what.clone() };
+        let link = self.link(ANSWER).await.ok_or_else(gone)?;
         let inbox = self.inboxes.take(&self.client).await.map_err(|_| gone())?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", request.stream, request.consumer);
         let reply = inbox.subject.clone();
         self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(|_| gone())?;
-        let pulling = Pulling { jetstream: self.clone(), inbox: Some(inbox), what, wanted: request.batch, silence };
+        let pulling =
+            Pulling { jetstream: self.clone(), inbox: Some(inbox), what, wanted: request.batch, silence, link };
         let items = futures_util::stream::unfold(pulling, |mut pulling| async move {
             let item = pulling.next().await?;
             Some((item, pulling))
@@ -80,7 +83,17 @@ impl Pulling {
             return self.finish(None);
         }
         let messages = &mut self.inbox.as_mut()?.messages;
-        let Ok(answer) = tokio::time::timeout(self.silence, messages.next()).await else {
+        let answer = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(self.silence, messages.next()) => answer,
+            // The broker forgets the pulls of a lost connection.
+            () = self.link.lost() => {
+                let given_up = self.inbox.take();
+                self.hand_back(given_up);
+                return Some(Err(BrokerError::Disconnected { what: self.what.clone() }));
+            }
+        };
+        let Ok(answer) = answer else {
             // Nobody knows what the broker still holds: the inbox is given up, and the pull with it.
             let given_up = self.inbox.take();
             self.hand_back(given_up);

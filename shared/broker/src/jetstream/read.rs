@@ -109,14 +109,19 @@ impl JetStream {
         ask: serde_json::Value,
         batch: usize,
     ) -> Result<(Vec<Stored>, bool), BrokerError> {
+        let lost = || BrokerError::Disconnected { what: what.to_owned() };
+        let mut link = self.link(ANSWER).await.ok_or_else(lost)?;
         let mut slot = self.mux.requests.claim(batch + 2).await;
         let reply = slot.subject(&self.mux);
         let subject = format!("$JS.API.DIRECT.GET.{stream}");
-        let gone = |_| BrokerError::Disconnected { what: what.to_owned() };
-        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(gone)?;
+        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(|_| lost())?;
         let mut page = Vec::new();
         loop {
-            let Ok(Some(answer)) = tokio::time::timeout(ANSWER, slot.next()).await else {
+            let answer = tokio::select! {
+                answer = tokio::time::timeout(ANSWER, slot.next()) => answer,
+                () = link.lost() => return Err(lost()),
+            };
+            let Ok(Some(answer)) = answer else {
                 return Err(BrokerError::Timeout { what: what.to_owned(), after_ms: millis(ANSWER) });
             };
             // 204 is the end of a batch; it tells how much is left.
