@@ -1,5 +1,6 @@
 //! For tests only: a real nats-server per test, manual clock, fault proxy, the port conformance suite.
 
+pub mod conformance;
 pub mod process;
 pub mod proxy;
 pub mod server;
