@@ -127,6 +127,8 @@ pub struct ConsumerInfo {
     pub ack_floor: u64,
     /// The last stream sequence it delivered.
     pub delivered: u64,
+    /// How many times it delivered; a message that came again counts again.
+    pub deliveries: u64,
     /// When it last delivered.
     pub last_delivered: Option<UnixMillis>,
     /// Deliveries out and not acked.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nova_types::DurationText;
 use nova_wire::{Headers, assets, name, subject};
 
 use crate::{BrokerError, BrokerRef, Expect, Message, PublishError, Receipt, Scan};
@@ -46,7 +45,8 @@ impl Bucket {
     ) -> Result<Receipt, PublishError> {
         let mut headers = Headers::new();
         if let Some(ttl) = ttl {
-            headers.push(name::TTL, DurationText(ttl.max(Duration::from_secs(1))).to_string());
+            // In whole seconds: the broker knows no unit longer than an hour.
+            headers.push(name::TTL, format!("{}s", ttl.as_millis().div_ceil(1000).max(1)));
         }
         let message = Message::new(subject::bucket_key(self.name, key), value).with_headers(headers);
         self.broker.publish(message, expect).await

@@ -19,7 +19,7 @@ pub use admin::{ConsumerInfo, ConsumerSpec, Discard, PauseState, Purge, ServerIn
 pub use blobs::{BlobError, Blobs};
 pub use bucket::{Bucket, BucketEntry};
 pub use error::{BrokerError, PublishError};
-pub use log::{Expect, Receipt, Scan, Stored};
+pub use log::{Expect, Inspected, Receipt, Scan, Stored};
 pub use message::{Listener, Message, Service};
 pub use port::{Broker, BrokerRef, Connection, Ready};
 pub use queue::{AckToken, Delivery, Pull, PullItem, PullRequest, Settle};

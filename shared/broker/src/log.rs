@@ -45,6 +45,15 @@ pub struct Stored {
     pub body: Bytes,
 }
 
+/// A message looked at with its bytes as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// The message; of headers that no client can read, only what could be made out.
+    pub stored: Stored,
+    /// Its header block, when no client can read it: whoever is delivered the message loses its connection.
+    pub unreadable: Option<Bytes>,
+}
+
 /// Which messages to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {

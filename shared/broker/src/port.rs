@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::{
-    AckToken, BrokerError, ConsumerInfo, ConsumerSpec, Expect, Listener, Message, PauseState, PublishError, Pull,
-    PullRequest, Purge, Receipt, Scan, ServerInfo, Service, Settle, Stored, StreamInfo, StreamSpec,
+    AckToken, BrokerError, ConsumerInfo, ConsumerSpec, Expect, Inspected, Listener, Message, PauseState, PublishError,
+    Pull, PullRequest, Purge, Receipt, Scan, ServerInfo, Service, Settle, Stored, StreamInfo, StreamSpec,
 };
 
 /// A broker that many parts share.
@@ -58,13 +58,25 @@ pub trait Broker: Send + Sync + 'static {
     /// The message with a sequence.
     fn get(&self, stream: String, sequence: u64) -> Ready<'_, Option<Stored>>;
 
+    /// The first message of a subject, wildcards allowed, with this sequence or a later one, however malformed its headers.
+    ///
+    /// Slower than [`scan`](Self::scan), but the only safe way to walk over what anybody may have written. An adapter in
+    /// which no message can be malformed need not do anything special.
+    fn inspect(&self, stream: String, subject: String, from: u64) -> Ready<'_, Option<Inspected>> {
+        Box::pin(async move {
+            let found = self.scan(Scan::all(stream, subject, 1).from(from)).await?;
+            Ok(found.into_iter().next().map(|stored| Inspected { stored, unreadable: None }))
+        })
+    }
+
     /// Several messages, oldest first.
     fn scan(&self, scan: Scan) -> Ready<'_, Vec<Stored>>;
 
     /// Asks a consumer for messages.
     ///
     /// # Errors
-    /// [`BrokerError::NotFound`] when there is no such consumer; a pull that is refused later says so in the stream.
+    /// [`BrokerError::NotFound`] when there is no such consumer, here or as the stream's only item. Whatever the broker
+    /// refuses later is in the stream, too; a pull beyond the consumer's `max_waiting` may just meet silence.
     fn pull(&self, request: PullRequest) -> Ready<'_, Pull>;
 
     /// Settles a delivery, without an answer: the broker may lose it, and the message then comes again.

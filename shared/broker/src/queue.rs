@@ -19,6 +19,8 @@ pub struct PullRequest {
     /// The most messages it may bring; never more than there are free slots.
     pub batch: usize,
     /// How long the broker keeps the request waiting; `None` asks for what is there now.
+    ///
+    /// With `None` and the consumer's limit of leases reached, the broker answers nothing: set that limit out of reach.
     pub wait: Option<Duration>,
 }
 
@@ -35,7 +37,7 @@ pub struct Delivery {
     pub sequence: u64,
     /// How often it was delivered, from 1; a hint only, the broker forgets it when it is killed.
     pub deliveries: u64,
-    /// How many messages wait behind it.
+    /// How many messages wait behind it; a hint, under load the broker is off by one at times.
     pub pending: u64,
     /// When the broker stored it.
     pub at: UnixMillis,

@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_reads_them() {
-        for (text, millis) in [("1h30m", Some(5_400_000)), ("1.5s", Some(1500)), ("250ms", Some(250)), ("2m0s", Some(120_000))] {
+        for (text, millis) in
+            [("1h30m", Some(5_400_000)), ("1.5s", Some(1500)), ("250ms", Some(250)), ("2m0s", Some(120_000))]
+        {
             assert_eq!(parse_go_duration(text).map(|d| d.as_millis()), millis, "{text}");
         }
         for bad in ["", "2d", "1", "s", "-1s", "1 s", "1s1"] {

@@ -149,6 +149,12 @@ impl Log {
         self.by_subject.get(subject).map_or((0, None), |held| (held.len() as u64, held.first().copied()))
     }
 
+    /// The oldest messages of every subject that holds more than `most`.
+    pub(super) fn crowded(&self, most: u64) -> Vec<u64> {
+        let surplus = |held: &BTreeSet<u64>| held.len().saturating_sub(usize::try_from(most).unwrap_or(usize::MAX));
+        self.by_subject.values().flat_map(|held| held.iter().take(surplus(held))).copied().collect()
+    }
+
     /// The last message of those a filter means.
     pub(super) fn last_matching(&self, filter: &str) -> Option<u64> {
         if is_literal(filter) {
@@ -165,15 +171,16 @@ impl Log {
 
     /// The first sequence from `from` on whose subject a filter means.
     pub(super) fn next_matching(&self, filter: &str, from: u64) -> Option<u64> {
-        if is_literal(filter) {
-            return self.by_subject.get(filter)?.range(from..).next().copied();
-        }
         self.matching(filter, from).next()
     }
 
     /// All sequences from `from` on whose subject a filter means, in order.
-    pub(super) fn matching<'a>(&'a self, filter: &'a str, from: u64) -> impl Iterator<Item = u64> + 'a {
-        self.entries.range(from..).filter(|(_, entry)| matches(filter, &entry.subject)).map(|(sequence, _)| *sequence)
+    pub(super) fn matching<'a>(&'a self, filter: &'a str, from: u64) -> Box<dyn Iterator<Item = u64> + 'a> {
+        if is_literal(filter) {
+            return Box::new(self.by_subject.get(filter).into_iter().flat_map(move |held| held.range(from..).copied()));
+        }
+        let meant = self.entries.range(from..).filter(|(_, entry)| matches(filter, &entry.subject));
+        Box::new(meant.map(|(sequence, _)| *sequence))
     }
 
     /// All sequences below `end`, in order.
