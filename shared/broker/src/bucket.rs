@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nova_wire::{Headers, assets, name, subject};
+use nova_wire::{Headers, assets, limits, name, subject};
 
 use crate::{BrokerError, BrokerRef, Expect, Message, PublishError, Receipt, Scan};
 
@@ -45,8 +45,7 @@ impl Bucket {
     ) -> Result<Receipt, PublishError> {
         let mut headers = Headers::new();
         if let Some(ttl) = ttl {
-            // In whole seconds: the broker knows no unit longer than an hour.
-            headers.push(name::TTL, format!("{}s", ttl.as_millis().div_ceil(1000).max(1)));
+            headers.push(name::TTL, limits::ttl_text(ttl));
         }
         let message = Message::new(subject::bucket_key(self.name, key), value).with_headers(headers);
         self.broker.publish(message, expect).await

@@ -46,3 +46,9 @@ pub fn clip(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     &text[..end]
 }
+
+/// A time to live as the broker reads it: whole seconds, one at least. It knows no days, so `1d` would be refused.
+#[must_use]
+pub fn ttl_text(ttl: Duration) -> String {
+    format!("{}s", ttl.as_millis().div_ceil(1000).max(1))
+}

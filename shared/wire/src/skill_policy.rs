@@ -117,7 +117,12 @@ mod tests {
 
     #[test]
     fn a_policy_reads_as_it_was_noted() {
-        let policy = SkillPolicy { lease: Duration::from_secs(30), is_costly: true, events: EventLevel::Full, ..SkillPolicy::default() };
+        let policy = SkillPolicy {
+            lease: Duration::from_secs(30),
+            is_costly: true,
+            events: EventLevel::Full,
+            ..SkillPolicy::default()
+        };
         assert_eq!(SkillPolicy::from_metadata(&policy.to_metadata()), Ok(policy));
         assert_eq!(SkillPolicy::from_metadata(&BTreeMap::new()), Ok(SkillPolicy::default()));
         assert!(SkillPolicy::from_metadata(&[(LEASE.to_owned(), "x".to_owned())].into()).is_err());

@@ -157,6 +157,12 @@ pub fn outcomes_of(skill: &Skill) -> String {
     format!("nova.outcome.{skill}.>")
 }
 
+/// The outcomes of one skill whose tasks are named in one scope.
+#[must_use]
+pub fn outcomes_of_scope(skill: &Skill, scope: &Scope) -> String {
+    format!("nova.outcome.{skill}.{scope}.*")
+}
+
 /// The dead letters of one skill.
 #[must_use]
 pub fn dead_of(skill: &Skill) -> String {

@@ -116,16 +116,19 @@ mod tests {
         record
     }
 
+    fn policy() -> Policy {
+        Policy { deadline: Some(UnixMillis(1_000)), ..Policy::default() }
+    }
+
     #[track_caller]
-    fn check(what: &str, change: impl FnOnce(&mut Facts<'_>), expect: &str) {
-        let policy = Policy { deadline: Some(UnixMillis(1_000)), ..Policy::default() };
+    fn check<'a>(what: &str, policy: &'a Policy, change: impl FnOnce(&mut Facts<'a>), expect: &str) {
         let mut facts = Facts {
             deliveries: 1,
             submitted: UnixMillis(0),
             now: UnixMillis(10),
             record: None,
             is_cancelled: false,
-            policy: &policy,
+            policy,
             is_costly: false,
             outcomes_kept: Duration::from_millis(500),
         };
@@ -141,21 +144,24 @@ mod tests {
 
     #[test]
     fn a_fresh_task_starts_its_first_attempt() {
-        check("fresh", |_| {}, "start 1");
+        let policy = policy();
+        check("fresh", &policy, |_| {}, "start 1");
         let two = record(2);
-        check("after two failures", |f| f.record = Some(&two), "start 3");
-        check("redelivered after a crash", |f| f.deliveries = 5, "start 1");
+        check("after two failures", &policy, |f| f.record = Some(&two), "start 3");
+        check("redelivered after a crash", &policy, |f| f.deliveries = 5, "start 1");
     }
 
     #[test]
     fn what_cannot_start_ends_with_its_reason() {
-        check("cancelled", |f| f.is_cancelled = true, "cancel cancelled");
-        check("expired", |f| f.now = UnixMillis(1_000), "expired");
+        let policy = policy();
+        check("cancelled", &policy, |f| f.is_cancelled = true, "cancel cancelled");
+        check("expired", &policy, |f| f.now = UnixMillis(1_000), "expired");
         let all = record(5);
-        check("exhausted", |f| f.record = Some(&all), "exit");
-        check("poison", |f| f.deliveries = 11, "poison");
+        check("exhausted", &policy, |f| f.record = Some(&all), "exit");
+        check("poison", &policy, |f| f.deliveries = 11, "poison");
         check(
             "explained deliveries",
+            &policy,
             |f| {
                 f.deliveries = 11;
                 f.record = Some(&all)
@@ -166,19 +172,22 @@ mod tests {
 
     #[test]
     fn a_redelivery_beyond_the_memory_of_outcomes_is_stale() {
+        let policy = policy();
         check(
             "old",
+            &policy,
             |f| {
                 f.deliveries = 2;
                 f.now = UnixMillis(600)
             },
             "stale",
         );
-        check("old, but delivered for the first time", |f| f.now = UnixMillis(600), "start 1");
+        check("old, but delivered for the first time", &policy, |f| f.now = UnixMillis(600), "start 1");
         let mut seen = record(1);
         seen.failures[0].finished = UnixMillis(400);
         check(
             "old, seen since",
+            &policy,
             |f| {
                 f.deliveries = 2;
                 f.now = UnixMillis(600);
@@ -190,6 +199,7 @@ mod tests {
 
     #[test]
     fn a_costly_task_never_starts_twice_unasked() {
+        let policy = policy();
         let worker = WorkerId::new("w").expect("an id");
         let claimed = AttemptRecord {
             claim: Some(Claim { attempt: 1, worker, nonce: "n".into(), at: UnixMillis(1) }),
@@ -197,12 +207,13 @@ mod tests {
         };
         check(
             "costly",
+            &policy,
             |f| {
                 f.is_costly = true;
                 f.record = Some(&claimed)
             },
             "interrupted",
         );
-        check("not costly", |f| f.record = Some(&claimed), "start 1");
+        check("not costly", &policy, |f| f.record = Some(&claimed), "start 1");
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use nova_broker::{BrokerRef, Expect, Message, PublishError, Stored};
-use nova_types::{DurationText, Outcome};
-use nova_wire::{ContentType, Headers, Payload, assets, name, parse_outcome, subject, write_outcome};
+use nova_types::Outcome;
+use nova_wire::{ContentType, Headers, Payload, assets, limits, name, parse_outcome, subject, write_outcome};
 use tokio_util::sync::CancellationToken;
 
 /// The first pause before an outcome is tried again; it doubles up to [`LONGEST_PAUSE`].
@@ -55,7 +55,7 @@ impl Record {
     fn stored(&self) -> Message {
         let mut headers = self.headers();
         if let Some(ttl) = self.ttl {
-            headers.push(name::TTL, DurationText(ttl).to_string());
+            headers.push(name::TTL, limits::ttl_text(ttl));
         }
         let subject = subject::outcome(&self.outcome.skill, &self.outcome.task);
         Message::new(subject, self.payload.bytes.clone()).with_headers(headers)
