@@ -15,6 +15,9 @@ mod message;
 mod port;
 mod queue;
 
+/// Log targets of the client library behind the JetStream adapter: chatty below WARN.
+pub const LIBRARY_LOG_TARGETS: &[&str] = &["async_nats"];
+
 pub use admin::{ConsumerInfo, ConsumerSpec, Discard, PauseState, Purge, ServerInfo, Start, StreamInfo, StreamSpec};
 pub use blobs::{BlobError, Blobs};
 pub use bucket::{Bucket, BucketEntry};

@@ -18,7 +18,7 @@
 //! fn main() -> ExitCode {
 //!     let args = Args::parse();
 //!     run_main(async move {
-//!         let options = ProcessOptions { name: "nova-echo".to_owned(), version: VERSION.to_owned() };
+//!         let options = ProcessOptions { name: "nova-echo".to_owned(), version: VERSION.to_owned(), quiet: &[] };
 //!         let started = start(options, &args.common).await?;
 //!         // Ask for every section here, as in `started.settings.section::<EchoConfig>("echo")?`.
 //!         if started.settle()? == Next::Run {

@@ -63,19 +63,29 @@ impl LogError {
 
 /// Begins logging to stderr; colours only on a terminal and without `NO_COLOR`.
 ///
+/// The targets in `quiet` are shown from WARN on only, unless the configured level names them.
+///
 /// # Errors
 /// [`LogError::Level`] for a filter that cannot be read, [`LogError::Twice`] when logging has begun before.
-pub fn init(config: &LogConfig) -> Result<(), LogError> {
+pub fn init(config: &LogConfig, quiet: &[&str]) -> Result<(), LogError> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    subscriber(config, colours, std::io::stderr)?.try_init().map_err(|_| LogError::Twice)
+    subscriber(config, quiet, colours, std::io::stderr)?.try_init().map_err(|_| LogError::Twice)
 }
 
-fn subscriber<W>(config: &LogConfig, colours: bool, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
+fn subscriber<W>(
+    config: &LogConfig,
+    quiet: &[&str],
+    colours: bool,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter: Targets =
+    let mut filter: Targets =
         config.level.parse().map_err(|source| LogError::Level { level: config.level.clone(), source })?;
+    for target in quiet.iter().filter(|target| !config.level.contains(**target)) {
+        filter = filter.with_target(*target, tracing::Level::WARN);
+    }
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let base = tracing_subscriber::registry().with(filter);
     Ok(match config.format {
@@ -108,7 +118,7 @@ mod tests {
         let sink = Sink::default();
         let writer = sink.clone();
         let config = LogConfig { level: level.to_owned(), format };
-        let subscriber = subscriber(&config, colours, move || writer.clone()).unwrap();
+        let subscriber = subscriber(&config, &[], colours, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!(target: "nova_worker", "task taken");
             tracing::info!(target: "other", task = "default/a", "task finished");
@@ -143,7 +153,7 @@ mod tests {
     #[test]
     fn wrong_level_is_named() {
         let config = LogConfig { level: "nova=loud".to_owned(), format: LogFormat::Text };
-        let error = subscriber(&config, false, std::io::sink).err().unwrap();
+        let error = subscriber(&config, &[], false, std::io::sink).err().unwrap();
         assert!(error.to_string().contains("`nova=loud`"), "{error}");
     }
 }

@@ -38,6 +38,8 @@ pub struct ProcessOptions {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Log targets of libraries that are shown from WARN on only, unless `log.level` names them.
+    pub quiet: &'static [&'static str],
 }
 
 /// The section `[process]`.
@@ -120,7 +122,7 @@ pub async fn start(options: ProcessOptions, args: &CommonArgs) -> Result<Started
 async fn start_with(options: ProcessOptions, sources: Sources, dump_config: bool) -> Result<Started, StartError> {
     let settings = Settings::load(sources)?;
     let log: LogConfig = settings.section_with_defaults("log")?;
-    logs::init(&log)?;
+    logs::init(&log, options.quiet)?;
     let process: ProcessConfig = settings.section_with_defaults("process")?;
     let shutdown = Shutdown::on_signals(Duration::from_secs(process.grace_secs)).map_err(StartError::Signals)?;
     prepare(options, settings, shutdown, dump_config).await
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
 
     fn options() -> ProcessOptions {
-        ProcessOptions { name: "echo".to_owned(), version: "1.2.3".to_owned() }
+        ProcessOptions { name: "echo".to_owned(), version: "1.2.3".to_owned(), quiet: &[] }
     }
 
     fn sources(overrides: &[&str]) -> Sources {

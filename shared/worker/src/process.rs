@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use nova_broker::jetstream;
+use nova_broker::BrokerError;
+use nova_broker::jetstream::{self, JetStream, Options};
 use nova_runtime::{CommonArgs, ConfigError, Metric, Next, ProcessOptions, Settings, Started, State, VERSION};
 use nova_types::WorkerId;
 use serde::Serialize;
@@ -58,7 +59,11 @@ where
     let args = Args::parse();
     nova_runtime::run_main(async move {
         let process = process_name();
-        let options = ProcessOptions { name: process.clone(), version: VERSION.to_owned() };
+        let options = ProcessOptions {
+            name: process.clone(),
+            version: VERSION.to_owned(),
+            quiet: nova_broker::LIBRARY_LOG_TARGETS,
+        };
         let started = nova_runtime::start(options, &args.common).await?;
         let name = process.strip_prefix("nova-").unwrap_or(&process).to_owned();
         let worker = build(Setup { settings: started.settings.clone(), name: name.clone() }).await?;
@@ -82,11 +87,8 @@ async fn work(started: Started, worker: Worker, config: WorkerConfig, nats: Nats
         }
     }));
     started.health.set("broker", State::Down("not connected yet".to_owned()));
-    let drain = started.shutdown.token();
-    let broker = tokio::select! {
-        broker = jetstream::connect(options) => Arc::new(broker?),
-        () = drain.cancelled() => return Ok(()),
-    };
+    let Some(broker) = connect(&started, options).await? else { return Ok(()) };
+    let broker = Arc::new(broker);
     let watch = tokio::spawn(watch_connection(nova_broker::Broker::connection(&*broker), started.clone()));
     let labels: BTreeMap<String, String> = config
         .labels
@@ -113,6 +115,29 @@ async fn work(started: Started, worker: Worker, config: WorkerConfig, nats: Nats
     let worked = worker.run(broker, options).await;
     watch.abort();
     Ok(worked?)
+}
+
+/// Connects, for as long as it takes: a worker may be up before its broker is. `None` when it was told to stop.
+async fn connect(started: &Started, options: Options) -> Result<Option<JetStream>, BrokerError> {
+    let drain = started.shutdown.token();
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let error = tokio::select! {
+            connected = jetstream::connect(options.clone()) => match connected {
+                Ok(broker) => return Ok(Some(broker)),
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => error,
+            },
+            () = drain.cancelled() => return Ok(None),
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(%error, cause, "cannot reach the broker yet");
+        started.health.set("broker", State::Down(error.to_string()));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
+            () = drain.cancelled() => return Ok(None),
+        }
+    }
 }
 
 /// Shows the connection's state in health and metrics.

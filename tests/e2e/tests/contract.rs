@@ -40,7 +40,9 @@ async fn bad_input_becomes_a_dead_letter_with_its_bytes_and_a_code() {
     let mut fleet = Fleet::start().await;
     fleet.worker("echo", "w1", &[]).await;
     let deep = "[".repeat(100_000);
-    let cases: [(&str, &[(&str, &str)], &[u8], &str); 9] = [
+    // Id, headers, body, code.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], &'a str);
+    let cases: [Case<'_>; 9] = [
         ("random", &[], b"\xff\x00\x9c\x01", "bad_input"),
         ("deep", &[], deep.as_bytes(), "too_deep"),
         ("huge-length", &[("Content-Type", "application/msgpack")], b"\xdd\xff\xff\xff\xff", "bad_input"),

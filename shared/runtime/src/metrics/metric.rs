@@ -100,5 +100,13 @@ metrics! {
     Coordinator DueForwarded = Counter "nova_due_forwarded_total" ["skill"] "Delayed and cron tasks moved to their queue";
     Coordinator CancelsHandled = Counter "nova_cancels_handled_total" ["skill"] "Cancels of waiting tasks carried out";
     Coordinator CallsServed = Counter "nova_calls_served_total" ["skill"] "Ask-and-wait calls answered";
+    Coordinator QueueWaiting = Gauge "nova_queue_waiting_tasks" ["skill", "priority"] "Tasks that no worker has taken";
+    Coordinator QueueRunning = Gauge "nova_queue_running_tasks" ["skill", "priority"] "Tasks under lease or between attempts";
+    Coordinator QueuePaused = Gauge "nova_queue_paused" ["skill", "priority"] "1 while the queue is paused";
+    Coordinator HistoryBytes = Gauge "nova_history_bytes" ["skill"] "Bytes of tasks that are done with and not trimmed yet";
+    Coordinator HistoryPinned = Gauge "nova_history_pinned_bytes" ["skill"] "Bytes of history that cannot go because an older task is not done with";
+    Coordinator TasksRehomed = Counter "nova_tasks_rehomed_total" ["skill"] "Waiting tasks moved to the end of their queue to free the history behind them";
+    Coordinator BlobsExpired = Counter "nova_blobs_expired_total" [] "Payloads deleted because nothing names them any more";
+    Coordinator Leader = Gauge "nova_leader" [] "1 on the coordinator that sweeps and trims";
     Coordinator CallsPending = Gauge "nova_calls_pending" [] "Ask-and-wait calls that wait for their outcome";
 }
