@@ -1,0 +1,11 @@
+//! Pure decisions of the coordinator: facts in, effects out.
+//!
+//! Nothing here knows a broker or a clock: `nova-coordinator` reads the facts, asks, and does what it is told.
+
+pub mod due;
+pub mod lane;
+pub mod law;
+pub mod leader;
+pub mod poison;
+pub mod rehome;
+pub mod trim;
