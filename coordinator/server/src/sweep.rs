@@ -1,0 +1,205 @@
+//! The sweeper: on the leader only, looks for what went wrong in any queue, and ends what nobody else can.
+//!
+//! Stuck and over-delivered tasks, tasks no consumer will ever deliver, and the law of conservation are measured and
+//! told; messages that no client can read are ended.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use nova_broker::{BrokerError, StreamInfo};
+use nova_engine::lane::{Look, Seen, Trouble, compare};
+use nova_engine::law::{Confirmed, Count, imbalance};
+use nova_runtime::{Metric, Shutdown};
+use nova_types::{Priority, Skill};
+use nova_wire::{SkillPolicy, assets, limits, subject};
+
+use crate::Parts;
+use crate::blobs;
+use crate::leader::Leadership;
+use crate::poison::{self, Finder};
+use crate::queues::{self, Lane};
+
+/// How the part works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The pause between rounds. Default 3 s.
+    pub every: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(3) }
+    }
+}
+
+/// What a round stumbled over; the next round begins anew.
+#[derive(Debug, thiserror::Error)]
+#[error("could not sweep the queues")]
+pub struct Error(#[source] BrokerError);
+
+impl Error {
+    /// Whether the next round may succeed without anyone acting.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.0.is_transient()
+    }
+}
+
+/// Added to what a task's policy explains before it counts as stuck: cancel grace, and clocks that tick apart.
+const MARGIN: Duration = Duration::from_secs(15);
+/// How many orphaned tasks are counted at most; more say nothing new.
+const ORPHANS: u64 = 100;
+/// How often the object store is looked through: what expires there is days old.
+const BLOBS_EVERY: Duration = Duration::from_secs(3600);
+
+/// The part.
+pub struct Service {
+    parts: Parts,
+    options: Options,
+    leadership: Leadership,
+}
+
+/// What is remembered from round to round.
+#[derive(Default)]
+struct Memory {
+    laws: HashMap<Skill, Confirmed>,
+    lanes: HashMap<(Skill, Priority), Seen>,
+    finder: Finder,
+    blobs_at: Option<tokio::time::Instant>,
+}
+
+impl Service {
+    /// Makes the part.
+    #[must_use]
+    pub fn new(parts: Parts, options: Options, leadership: Leadership) -> Self {
+        Self { parts, options, leadership }
+    }
+
+    /// Sweeps while it leads, until told to stop.
+    pub async fn run(&self, shutdown: &Shutdown) {
+        let stop = shutdown.token();
+        let mut memory = Memory::default();
+        loop {
+            if self.leadership.is_held() {
+                if let Err(error) = self.round(&mut memory).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep broke off");
+                }
+            } else {
+                // What another leader has seen meanwhile is not known here.
+                memory = Memory::default();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.options.every) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn round(&self, memory: &mut Memory) -> Result<(), Error> {
+        // The coordinators' own consumers first: what breaks their connection breaks everything here.
+        for (stream, consumer) in
+            [(assets::CONTROL, assets::CANCEL_CONSUMER), (assets::SCHEDULES, assets::DUE_CONSUMER)]
+        {
+            let info = self.parts.broker.consumer(stream.to_owned(), consumer.to_owned()).await.map_err(Error)?;
+            if let Some(info) = info {
+                self.find(memory, &info).await;
+            }
+        }
+        for (skill, before) in queues::all(&self.parts.broker).await.map_err(Error)? {
+            let lanes = queues::lanes(&self.parts.broker, &skill).await.map_err(Error)?;
+            let after = self.parts.broker.stream(before.spec.name.clone()).await.map_err(Error)?;
+            let Some(after) = after else { continue };
+            self.weigh(memory, &skill, &before, &lanes, &after);
+            self.watch(memory, &skill, &lanes);
+            self.count_orphans(&skill, &after, &lanes).await.map_err(Error)?;
+            for lane in &lanes {
+                self.find(memory, &lane.info).await;
+            }
+        }
+        if memory.blobs_at.is_none_or(|at| at.elapsed() >= BLOBS_EVERY) {
+            memory.blobs_at = Some(tokio::time::Instant::now());
+            if let Err(error) = blobs::expire(&self.parts).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "payloads were not looked through");
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, memory: &mut Memory, consumer: &nova_broker::ConsumerInfo) {
+        if let Err(error) = memory.finder.round(&self.parts, consumer).await {
+            let error: &poison::Error = &error;
+            tracing::warn!(error = error as &dyn std::error::Error, "unreadable messages may stand");
+        }
+    }
+
+    fn weigh(&self, memory: &mut Memory, skill: &Skill, before: &StreamInfo, lanes: &[Lane], after: &StreamInfo) {
+        let open = lanes.iter().map(|lane| lane.info.pending + lane.info.ack_pending).sum();
+        let seen = imbalance(count(before), open, count(after));
+        let confirmed = memory.laws.entry(skill.clone()).or_default().look(seen);
+        self.parts.metrics.set(Metric::LawImbalance, &[skill.as_str()], as_gauge(confirmed));
+        if confirmed > 0 {
+            tracing::error!(%skill, tasks = confirmed, "tasks are in no state: pending, acked and deleted do not add up");
+        }
+    }
+
+    fn watch(&self, memory: &mut Memory, skill: &Skill, lanes: &[Lane]) {
+        let mut all = Trouble::default();
+        for lane in lanes {
+            let info = &lane.info;
+            let policy = SkillPolicy::from_metadata(&info.spec.metadata).unwrap_or_default();
+            let explained = policy.policy.timeout + policy.lease + limits::NAK_DELAY + MARGIN;
+            let look = Look {
+                ack_floor: info.ack_floor,
+                delivered: info.delivered,
+                running: info.ack_pending,
+                redelivered: info.redelivered,
+                now: info.now,
+            };
+            let key = (skill.clone(), lane.priority);
+            let (seen, trouble) = compare(memory.lanes.get(&key).copied(), look, explained);
+            memory.lanes.insert(key, seen);
+            all.stuck += trouble.stuck;
+            all.overdelivered += trouble.overdelivered;
+            if trouble.stuck > 0 {
+                let floor = info.ack_floor;
+                tracing::warn!(%skill, priority = %lane.priority, floor, tasks = trouble.stuck, "tasks are stuck");
+            }
+        }
+        self.parts.metrics.set(Metric::TasksStuck, &[skill.as_str()], as_gauge(all.stuck));
+        self.parts.metrics.set(Metric::TasksOverdelivered, &[skill.as_str()], as_gauge(all.overdelivered));
+    }
+
+    /// Counts tasks on subjects that no consumer reads; there are none unless a stream or consumer was altered by hand.
+    async fn count_orphans(&self, skill: &Skill, stream: &StreamInfo, lanes: &[Lane]) -> Result<(), BrokerError> {
+        let is_read = |subject: &str| lanes.iter().any(|lane| lane.info.spec.filter == subject);
+        let mut orphans = 0;
+        for unread in stream.spec.subjects.iter().filter(|subject| !is_read(subject)) {
+            let mut from = stream.first_sequence;
+            while orphans < ORPHANS {
+                let found = self.parts.broker.inspect(stream.spec.name.clone(), unread.clone(), from).await?;
+                let Some(found) = found else { break };
+                from = found.stored.sequence + 1;
+                // A wildcard made by hand takes in what is read, too.
+                orphans += u64::from(!is_read(&found.stored.subject));
+            }
+        }
+        self.parts.metrics.set(Metric::TasksOrphaned, &[skill.as_str()], as_gauge(orphans));
+        if orphans > 0 {
+            let wanted = Priority::ALL.map(|priority| subject::task(skill, priority)).join(" ");
+            tracing::error!(%skill, tasks = orphans, wanted, "tasks wait where no consumer reads: run provision check");
+        }
+        Ok(())
+    }
+}
+
+fn count(info: &StreamInfo) -> Count {
+    let StreamInfo { first_sequence: first, last_sequence: last, messages, deleted, .. } = *info;
+    Count { first, last, messages, deleted }
+}
+
+/// A count as a gauge's value.
+pub(crate) fn as_gauge(count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge above 2^53 tasks needs no last digit")]
+    let value = count as f64;
+    value
+}

@@ -1,0 +1,11 @@
+//! Coordinators against a real nats-server and against the memory adapter.
+
+mod calls;
+mod cancels;
+mod due;
+mod leaders;
+mod poison;
+mod process;
+mod support;
+mod trims;
+mod watches;
