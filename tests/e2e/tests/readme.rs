@@ -1,20 +1,21 @@
 //! The documents' commands, run as a reader would: every `nats` and `nova` line of the code blocks marked `run`.
 //!
-//! A block's fence says "sh run". Each line must be known to [`EXPECT`], which says what it has to print. The real `nats`
-//! command is taken where there is one, else the stand-in in `nats-cli`; the test says which.
+//! A block's fence says "sh run". Each line must be known to [`EXPECT`], which says what it has to print. The stand-in in
+//! `nats-cli` runs the lines everywhere, and the real `nats` command where there is one; the test says which ran.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nova_broker::Message;
 use nova_e2e::{Fleet, PATIENCE, binary};
-use nova_testkit::Process;
+use nova_testkit::{Process, wait_until};
 
 /// What each line prints, by how it begins; the longest beginning counts.
 const EXPECT: &[(&str, &[&str])] = &[
     // README.md
-    ("nats req nova.task.echo '{\"hello\":\"world\"}'", &["\"stream\":\"NOVA_TASKS_echo\"", "\"seq\":"]),
+    ("nats req nova.task.echo", &["\"stream\":\"NOVA_TASKS_echo\"", "\"seq\":"]),
     (
         "nats stream get NOVA_OUTCOMES --last-for nova.outcome.echo._.first",
         &["Nova-Outcome: completed;", "{\"hello\":\"world\"}"],
@@ -25,13 +26,11 @@ const EXPECT: &[(&str, &[&str])] = &[
     ("nats stream info NOVA_TASKS_echo", &["nova.task.echo.high", "NOVA_TASKS_echo"]),
     ("nats consumer ls NOVA_TASKS_echo", &["high", "normal", "low"]),
     // docs/protocol.md
-    ("nats req nova.task.echo.high", &["\"stream\":\"NOVA_TASKS_echo\""]),
     ("nats pub nova.task.echo", &["Published 7 bytes"]),
     (
         "nats stream get NOVA_OUTCOMES --last-for nova.outcome.echo.shop.order-41",
         &["completed;task=\"shop.order-41\"", "attempt=1", "{\"n\":41}"],
     ),
-    ("nats req nova.task.echo '{oops'", &["\"stream\":\"NOVA_TASKS_echo\""]),
     (
         "nats stream get NOVA_DEAD --last-for nova.dead.echo.shop.broken",
         &["Nova-Dead: bad_input;", "Nova-Orig-Nats-Msg-Id: shop.broken", "{oops"],
@@ -40,14 +39,30 @@ const EXPECT: &[(&str, &[&str])] = &[
     ("nats req nova.call.echo", &["Nova-Outcome: completed;", "{\"a\":1}"]),
     ("nats req nova.call.unknown", &["Nats-Service-Error-Code: 404"]),
     ("nats sub 'nova.done.echo.>'", &["Received on \"nova.done.echo.", "Nova-Outcome: completed;"]),
-    ("nats req nova.task.echo '\"ping\"'", &["\"stream\":\"NOVA_TASKS_echo\""]),
     ("nats req nova.later.echo", &["\"stream\":\"NOVA_SCHEDULES\""]),
     ("nats stream get NOVA_OUTCOMES --last-for nova.outcome.echo.shop.soon", &["completed;task=\"shop.soon\""]),
     ("nats stream subjects NOVA_SCHEDULES", &["nova.schedule.echo.shop.nightly"]),
     ("nats req nova.control.cancel.echo.shop.tomorrow", &["\"stream\":\"NOVA_CONTROL\""]),
     ("nats stream get NOVA_OUTCOMES --last-for nova.outcome.echo.shop.tomorrow", &["cancelled;task=\"shop.tomorrow\""]),
     // The tour of README.md
-    ("nova submit", &[]),
+    ("nova skill add shout", &["nova provision apply"]),
+    ("nova provision apply", &["create stream NOVA_TASKS_shout"]),
+    ("nova submit shout", &["\"HELLO!\""]),
+    ("nova submit echo '{\"hello\":\"world\"}'", &["{\"hello\":\"world\"}"]),
+    ("nova show tour", &["completed", "echo-1"]),
+    ("nova submit echo '\"later\"'", &["_.tour-2"]),
+    ("nova why tour-2", &["is scheduled"]),
+    ("nova cancel tour-2", &["_.tour-2"]),
+    ("nova submit shell", &["_.nightly"]),
+    ("nova schedule ls", &["_.nightly", "UTC"]),
+    ("nova task ls", &["_.tour", "_.nightly", "completed", "scheduled"]),
+    ("nova queue ls", &["echo", "shout"]),
+    ("nova queue pause", &["paused"]),
+    ("nova queue resume", &["resumed"]),
+    ("nova worker ls", &["echo-1", "shell-1", "shout-1"]),
+    ("nova dead ls", &[]),
+    ("nova provision check", &["as it is wanted"]),
+    ("nova check", &["coordinator"]),
 ];
 
 /// One command of a document.
@@ -97,25 +112,21 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(url: String) -> Self {
+    fn open(url: String, nats: &Nats) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let programs = home.path().join("bin");
         std::fs::create_dir(&programs).expect("a folder");
-        let nats = programs.join("nats");
-        let found = real_nats();
-        match &found {
-            Some(real) => std::os::unix::fs::symlink(real, nats).expect("a link"),
-            None => {
-                let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("nats-cli/nats.py");
-                std::fs::write(&nats, format!("#!/bin/sh\nexec python3 '{}' \"$@\"\n", stand_in.display()))
-                    .expect("written");
+        let program = programs.join("nats");
+        match nats {
+            Nats::Real(path) => std::os::unix::fs::symlink(path, program).expect("a link"),
+            Nats::StandIn => {
+                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("nats-cli/nats.py");
+                let text = format!("#!/bin/sh\nexec python3 '{}' \"$@\"\n", script.display());
+                std::fs::write(&program, text).expect("written");
                 let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-                std::fs::set_permissions(&nats, may_run).expect("our own file");
+                std::fs::set_permissions(&program, may_run).expect("our own file");
             }
         }
-        let which = found.map_or("the stand-in".to_owned(), |real| format!("the real one, {}", real.display()));
-        // Past the test's capture: whoever reads the run's output shall know.
-        let _ = writeln!(std::io::stderr(), "nats commands are run by {which}");
         Self { home, url }
     }
 
@@ -175,7 +186,9 @@ impl Terminal {
 
     /// Runs one line. One that only looks is run again until it sees what it should: outcomes take their time.
     async fn check(&self, line: &Line) {
-        let does = ["nats req", "nats pub", "nova submit"].iter().any(|verb| line.command.starts_with(verb));
+        let does = ["nats req", "nats pub", "nova submit", "nova provision apply"]
+            .iter()
+            .any(|verb| line.command.starts_with(verb));
         let until = Instant::now() + PATIENCE;
         loop {
             let (went_well, said) = self.run(line).await;
@@ -210,15 +223,34 @@ fn check_said(line: &Line, said: &str) {
     }
 }
 
-/// The `nats` command that is installed, by `deploy/setup/nats-cli.sh` or otherwise; one of another make is passed over.
-fn real_nats() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([root().join(".venv/bin")]);
-    folders.map(|folder| folder.join("nats")).find_map(|program| {
-        let help = Command::new(&program).arg("--help").output().ok().filter(|output| output.status.success())?;
-        let text = String::from_utf8_lossy(&help.stdout).into_owned() + &String::from_utf8_lossy(&help.stderr);
-        (text.contains("micro") && text.contains("stream")).then(|| program.canonicalize().ok()).flatten()
-    })
+/// Which `nats` command runs the documents' lines.
+#[derive(Debug)]
+enum Nats {
+    /// The one that is installed, by `deploy/setup/nats-cli.sh` or otherwise.
+    Real(PathBuf),
+    /// Ours, which knows the documents' commands only.
+    StandIn,
+}
+
+impl Nats {
+    /// The real one where it is installed, and the stand-in always: it must not drift from what the documents show.
+    fn all() -> Vec<Self> {
+        let all: Vec<Self> = Self::installed().map(Self::Real).into_iter().chain([Self::StandIn]).collect();
+        // Past the test's capture: whoever reads the run's output shall know.
+        let _ = writeln!(std::io::stderr(), "the documents' nats commands are run by {all:?}");
+        all
+    }
+
+    /// A program of that name and another make is passed over.
+    fn installed() -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain([root().join(".venv/bin")]);
+        folders.map(|folder| folder.join("nats")).find_map(|program| {
+            let help = Command::new(&program).arg("--help").output().ok()?;
+            let text = [help.stdout, help.stderr].concat();
+            String::from_utf8_lossy(&text).contains("NATS Utility").then(|| program.canonicalize().ok()).flatten()
+        })
+    }
 }
 
 /// A fleet as the documents assume it: `echo`, `shell` with every command allowed, a coordinator.
@@ -226,31 +258,41 @@ async fn fleet() -> Fleet {
     let mut fleet = Fleet::start().await;
     fleet.worker("echo", "echo-1", &[]).await;
     fleet.worker("shell", "shell-1", &[("NOVA__SHELL__ALLOW_ALL", "true")]).await;
-    fleet.coordinator().await;
+    fleet.spawn("nova-coordinator", "", &[]);
+    wait_until("a coordinator to answer discovery", PATIENCE, || async {
+        let ping = Message::new("$SRV.PING.nova-coordinator", "");
+        fleet.broker.ask(ping, Duration::from_secs(1)).await.ok()
+    })
+    .await;
     fleet
 }
 
 #[tokio::test]
 async fn the_readmes_nats_commands_work() {
-    let fleet = fleet().await;
-    Terminal::open(fleet.server.url()).follow("README.md", "nats").await;
+    for nats in Nats::all() {
+        let fleet = fleet().await;
+        Terminal::open(fleet.server.url(), &nats).follow("README.md", "nats").await;
+    }
 }
 
 #[tokio::test]
 async fn the_protocols_nats_commands_work() {
-    let fleet = fleet().await;
-    Terminal::open(fleet.server.url()).follow("docs/protocol.md", "nats").await;
+    for nats in Nats::all() {
+        let fleet = fleet().await;
+        Terminal::open(fleet.server.url(), &nats).follow("docs/protocol.md", "nats").await;
+    }
 }
 
 #[tokio::test]
 async fn the_readmes_nova_commands_work() {
     let mut fleet = fleet().await;
-    let terminal = Terminal::open(fleet.server.url());
+    let terminal = Terminal::open(fleet.server.url(), &Nats::StandIn);
     std::os::unix::fs::symlink(binary("nova"), terminal.home.path().join("bin/nova")).expect("a link");
     let mut blocks = shown("README.md", "nova").into_iter();
     // The first block makes the queue of the worker that the README builds; then that worker starts.
     terminal.follow_block(&blocks.next().expect("a block")).await;
-    fleet.worker("../examples/shout", "shout-1", &[]).await;
+    fleet.spawn("examples/shout", "shout-1", &[]);
+    fleet.present("shout-1").await;
     for block in blocks {
         terminal.follow_block(&block).await;
     }
