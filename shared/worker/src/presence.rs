@@ -10,6 +10,11 @@ use nova_wire::{WorkerRow, assets};
 const BEAT: Duration = Duration::from_secs(3);
 /// How long its word lasts: three beats and a little, so that one lost beat is no death.
 const TTL: Duration = Duration::from_secs(10);
+/// The pause after a beat that failed.
+const AGAIN: Duration = Duration::from_millis(500);
+/// So many beats in a row that the broker did not take over a connection that claims to stand mean it is broken for good:
+/// a header that the client library cannot bear ends its connection task, and only a new process helps.
+const BROKEN_AFTER: u32 = 4;
 
 /// The presence of one worker.
 pub(crate) struct Presence {
@@ -19,7 +24,8 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Beats until dropped; `running` and `draining` are asked anew each time.
+    /// Beats until dropped; `running` and `draining` are asked anew each time. Returns when the connection is broken for
+    /// good.
     pub(crate) async fn run(self, running: impl Fn() -> usize, draining: impl Fn() -> bool) {
         let bucket = Bucket::new(self.broker.clone(), assets::WORKERS_BUCKET);
         let _shown = match self.broker.serve(self.service()).await {
@@ -31,16 +37,29 @@ impl Presence {
         };
         let mut row = self.row;
         let mut connection = self.broker.connection();
+        let mut failures = 0;
         loop {
             row.running = u32::try_from(running()).unwrap_or(u32::MAX);
             row.draining = draining();
             row.seen = self.clock.now();
             let body = serde_json::to_vec(&row).expect("a plain record always encodes");
-            if let Err(error) = bucket.put(row.worker.as_str(), body, Some(TTL), Expect::Any).await {
-                tracing::warn!(%error, "presence was not stored");
+            let pause = match bucket.put(row.worker.as_str(), body, Some(TTL), Expect::Any).await {
+                Ok(_) => {
+                    failures = 0;
+                    BEAT
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "presence was not stored");
+                    let is_broken = connection.borrow().is_up && self.broker.flush().await.is_err();
+                    failures = if is_broken { failures + 1 } else { 0 };
+                    AGAIN
+                }
+            };
+            if failures >= BROKEN_AFTER {
+                return;
             }
             tokio::select! {
-                () = tokio::time::sleep(BEAT) => {}
+                () = tokio::time::sleep(pause) => {}
                 // After a reconnect the word may have run out: say it again at once.
                 _ = connection.changed() => {}
             }

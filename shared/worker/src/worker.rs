@@ -37,6 +37,9 @@ pub enum WorkerError {
     /// A queue is missing or not as it should be.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The connection ended in a way that it does not recover from; only a new process helps.
+    #[error("the connection to the broker broke for good: start the worker anew")]
+    Broken,
     /// The cancels of a skill could not be read.
     #[error("could not read the cancels of skill `{skill}`")]
     Cancels {
@@ -179,17 +182,22 @@ impl Worker {
         if stations.is_empty() {
             return Err(WorkerError::NoSkill);
         }
-        work(broker, options, stations, slots, process).await;
-        Ok(())
+        work(broker, options, stations, slots, process).await
     }
 }
 
-async fn work(broker: BrokerRef, options: WorkerOptions, stations: Vec<Arc<Station>>, slots: Slots, nonce: String) {
+async fn work(
+    broker: BrokerRef,
+    options: WorkerOptions,
+    stations: Vec<Arc<Station>>,
+    slots: Slots,
+    nonce: String,
+) -> Result<(), WorkerError> {
     let row = row(&options, &stations, nonce);
     let draining = Arc::new(AtomicBool::new(false));
     let presence = Presence { broker: Arc::clone(&broker), clock: Arc::clone(&options.clock), row };
     let (told, counted) = (Arc::clone(&draining), slots.clone());
-    let presence = tokio::spawn(presence.run(move || counted.running(), move || told.load(Ordering::Relaxed)));
+    let mut presence = tokio::spawn(presence.run(move || counted.running(), move || told.load(Ordering::Relaxed)));
     let asked = tokio::spawn(drain_when_asked(Arc::clone(&broker), options.id.clone(), options.shutdown.clone()));
 
     let running = TaskTracker::new();
@@ -197,7 +205,12 @@ async fn work(broker: BrokerRef, options: WorkerOptions, stations: Vec<Arc<Stati
         stations.iter().map(|station| tokio::spawn(Puller::new(Arc::clone(station), running.clone()).run())).collect();
     tracing::info!(worker = %options.id, slots = slots.total(), "worker ready");
 
-    options.shutdown.token().cancelled().await;
+    let drain = options.shutdown.token();
+    tokio::select! {
+        () = drain.cancelled() => {}
+        // What runs cannot be told to anyone: its leases end, and others take over.
+        _ = &mut presence => return Err(WorkerError::Broken),
+    }
     draining.store(true, Ordering::Relaxed);
     tracing::info!(worker = %options.id, running = slots.running(), "worker drains");
     for puller in pullers {
@@ -219,6 +232,7 @@ async fn work(broker: BrokerRef, options: WorkerOptions, stations: Vec<Arc<Stati
     if let Err(error) = broker.flush().await {
         tracing::debug!(%error, "last words were not flushed");
     }
+    Ok(())
 }
 
 fn row(options: &WorkerOptions, stations: &[Arc<Station>], nonce: String) -> WorkerRow {
