@@ -1,0 +1,75 @@
+//! The commands: one line per noun here, one file per verb below.
+
+use clap::Subcommand;
+
+use crate::cx::online;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::root::Global;
+
+mod cancel;
+mod check;
+mod completion;
+mod dead;
+mod provision;
+mod queue;
+mod schedule;
+mod show;
+mod skill;
+mod submit;
+mod task;
+mod wait;
+mod watch;
+mod why;
+mod worker;
+
+/// Everything `nova` can do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Submit(submit::Args),
+    Wait(wait::Args),
+    Show(show::Args),
+    Watch(watch::Args),
+    Why(why::Args),
+    Cancel(cancel::Args),
+    #[command(subcommand)]
+    Task(task::Command),
+    #[command(subcommand)]
+    Queue(queue::Command),
+    #[command(subcommand)]
+    Dead(dead::Command),
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    #[command(subcommand)]
+    Worker(worker::Command),
+    Check(check::Args),
+    #[command(subcommand)]
+    Skill(skill::Command),
+    #[command(subcommand)]
+    Provision(provision::Command),
+    Completion(completion::Args),
+}
+
+impl Command {
+    /// Runs the command; those that speak to the fleet are connected first.
+    pub(crate) fn run(self, global: &Global, out: Out) -> Result<Exit, Failure> {
+        match self {
+            Self::Submit(args) => online(global, out, |cx| submit::run(cx, args)),
+            Self::Wait(args) => online(global, out, |cx| wait::run(cx, args)),
+            Self::Show(args) => online(global, out, |cx| show::run(cx, args)),
+            Self::Watch(args) => online(global, out, |cx| watch::run(cx, args)),
+            Self::Why(args) => online(global, out, |cx| why::run(cx, args)),
+            Self::Cancel(args) => online(global, out, |cx| cancel::run(cx, args)),
+            Self::Task(command) => online(global, out, |cx| task::run(cx, command)),
+            Self::Queue(command) => online(global, out, |cx| queue::run(cx, command)),
+            Self::Dead(command) => online(global, out, |cx| dead::run(cx, command)),
+            Self::Schedule(command) => online(global, out, |cx| schedule::run(cx, command)),
+            Self::Worker(command) => online(global, out, |cx| worker::run(cx, command)),
+            Self::Check(args) => check::run(global, out, args),
+            Self::Skill(command) => skill::run(&out, command),
+            Self::Provision(command) => provision::run(global, out, command),
+            Self::Completion(args) => completion::run(&out, &args),
+        }
+    }
+}

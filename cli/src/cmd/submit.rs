@@ -1,0 +1,215 @@
+//! `nova submit`: one task now or later, or one per line of a file.
+
+use std::time::Duration;
+
+use nova_client::{Submit, SubmitId};
+use nova_types::{Backoff, DurationText, Priority, Skill};
+use nova_wire::{ScheduleSpec, TaskOptions};
+use serde::Serialize;
+
+use crate::clock;
+use crate::cx::Cx;
+use crate::end::show_end;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::filter::{Label, labels};
+use crate::input::InputArgs;
+use crate::moment::Moment;
+use crate::out::Shape;
+use crate::progress::Progress;
+use crate::task_arg::Id;
+
+mod each;
+
+/// Submit a task, now or later, or one per line of a file
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  nova submit echo '{\"hello\": \"world\"}' --wait
+  nova submit http @request.json --priority high --timeout 30s
+  git diff | nova submit echo - --string
+  nova submit shell '{\"argv\": [\"make\", \"report\"]}' --cron '30 2 * * MON-FRI' --tz Europe/Berlin
+  nova submit http --each @requests.jsonl --json --wait
+
+Prints the task's id; with --wait its result. --id makes a submit safe to repeat: within the dedupe
+window the broker drops the copy, later only one of the two outcomes is taken.")]
+pub(crate) struct Args {
+    /// The skill that is to run it
+    skill: Skill,
+    #[command(flatten)]
+    input: InputArgs,
+    /// Submit one task per line of a file of JSON lines, `-` for stdin
+    #[arg(long, value_name = "@FILE", conflicts_with_all = ["input", "delay", "at", "cron", "every"])]
+    each: Option<String>,
+    /// Wait for the outcome and print the result; at most so long when a duration is given
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "3650d")]
+    wait: Option<DurationText>,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    when: WhenArgs,
+}
+
+/// What a task asks for.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Task")]
+struct TaskArgs {
+    /// Its id; with --each the lines' numbers are appended
+    #[arg(long, value_name = "ID")]
+    id: Option<Id>,
+    /// high, normal or low
+    #[arg(long, short, default_value = "normal")]
+    priority: Priority,
+    /// The longest one attempt may run
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<DurationText>,
+    /// No attempt runs after it: 10m, 2026-11-22T18:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    deadline: Option<Moment>,
+    /// How many attempts may fail
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// The pause between attempts, shortest..longest: 1s..5m
+    #[arg(long, value_name = "RANGE")]
+    backoff: Option<Backoff>,
+    /// A word to find it by; may be given several times
+    #[arg(long, short = 'l', value_name = "KEY=VALUE")]
+    label: Vec<Label>,
+}
+
+/// When it runs.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Schedule")]
+struct WhenArgs {
+    /// Once, after a pause
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["at", "cron", "every"])]
+    delay: Option<DurationText>,
+    /// Once, at a moment
+    #[arg(long, value_name = "WHEN", conflicts_with_all = ["cron", "every"])]
+    at: Option<Moment>,
+    /// By a cron line of five fields, or six with seconds first, or @daily and its like
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["every", "wait"])]
+    cron: Option<String>,
+    /// Again and again
+    #[arg(long, value_name = "DURATION", conflicts_with = "wait")]
+    every: Option<DurationText>,
+    /// The time zone of the cron line: Europe/Berlin
+    #[arg(long, value_name = "ZONE", requires = "cron")]
+    tz: Option<String>,
+}
+
+impl WhenArgs {
+    fn spec(&self) -> Result<Option<ScheduleSpec>, Failure> {
+        let parse = |text: String| {
+            let spec: Result<ScheduleSpec, _> = text.parse();
+            spec.map(Some).map_err(|error| Failure::because(Exit::USAGE, "bad_schedule", error))
+        };
+        match (self.delay, self.at, &self.cron, self.every) {
+            (Some(delay), ..) => Ok(Some(ScheduleSpec::In(delay.0))),
+            (_, Some(at), ..) => Ok(Some(ScheduleSpec::At(at.future(clock::now())))),
+            (_, _, Some(line), _) => parse(line.clone()),
+            (_, _, _, Some(every)) => parse(format!("@every {every}")),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl TaskArgs {
+    fn options(&self) -> TaskOptions {
+        TaskOptions {
+            timeout: self.timeout.map(|timeout| timeout.0),
+            deadline: self.deadline.map(|deadline| deadline.future(clock::now())),
+            max_attempts: self.max_attempts,
+            backoff: self.backoff,
+            labels: labels(&self.label),
+            ..TaskOptions::default()
+        }
+    }
+}
+
+/// A receipt as one JSON object.
+#[derive(Serialize)]
+struct Receipt<'a> {
+    task: &'a nova_types::TaskId,
+    skill: &'a Skill,
+    stream: &'a str,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+}
+
+pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
+    if let Some(file) = &args.each {
+        return each::run(&cx, &args, file).await;
+    }
+    let id = args.task.id.as_ref().map_or(SubmitId::New, |id| SubmitId::Id(id.in_scope_of(&cx)));
+    let submit = Submit::new(args.skill.clone(), args.input.read()?)
+        .with_id(id)
+        .with_priority(args.task.priority)
+        .with_options(args.task.options());
+    match args.when.spec()? {
+        Some(when) => later(&cx, &args, submit, when).await,
+        None => now(&cx, &args, submit).await,
+    }
+}
+
+async fn now(cx: &Cx, args: &Args, submit: Submit) -> Result<Exit, Failure> {
+    if let Some(wait) = args.wait {
+        let _spinner = Progress::spinner(&cx.out, format!("waiting for {}", args.skill));
+        let ended = cx.client.submit_and_wait(submit, wait.0).await?;
+        drop(_spinner);
+        return show_end(&cx.out, &ended);
+    }
+    let done = cx.client.submit(submit).await?;
+    let receipt = Receipt {
+        task: &done.task,
+        skill: &done.skill,
+        stream: &done.stream,
+        sequence: done.sequence,
+        duplicate: Some(done.is_duplicate),
+        schedule: None,
+    };
+    if cx.out.is_json() {
+        cx.out.json(&receipt)?;
+        return Ok(Exit::OK);
+    }
+    cx.out.line(done.task.to_string())?;
+    if done.is_duplicate {
+        cx.out.say("a task of this id was submitted a moment ago: this copy was dropped");
+    } else if cx.out.shape() == Shape::Table {
+        cx.out.say(format!("submitted; its result: nova wait {}", done.task));
+    }
+    Ok(Exit::OK)
+}
+
+async fn later(cx: &Cx, args: &Args, submit: Submit, when: ScheduleSpec) -> Result<Exit, Failure> {
+    let told = when.to_string();
+    let made = cx.client.schedule(submit, when, args.when.tz.as_deref()).await?;
+    if let Some(wait) = args.wait {
+        let _spinner = Progress::spinner(&cx.out, format!("waiting for {} ({told})", made.task));
+        let ended = cx.client.wait(&made.skill, &made.task, wait.0).await?;
+        drop(_spinner);
+        return show_end(&cx.out, &ended);
+    }
+    let receipt = Receipt {
+        task: &made.task,
+        skill: &made.skill,
+        stream: &made.stream,
+        sequence: made.sequence,
+        duplicate: None,
+        schedule: Some(told.clone()),
+    };
+    if cx.out.is_json() {
+        cx.out.json(&receipt)?;
+    } else {
+        cx.out.line(made.task.to_string())?;
+        cx.out.say(format!("scheduled: {told}"));
+    }
+    Ok(Exit::OK)
+}
+
+/// How long an outcome is waited for.
+fn patience(wait: Option<DurationText>) -> Option<Duration> {
+    wait.map(|wait| wait.0)
+}

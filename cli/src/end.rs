@@ -1,0 +1,118 @@
+//! Showing how a task ended: its result on stdout, or why there is none on stderr.
+
+use nova_client::TaskOutcome;
+use nova_types::{Code, Outcome, OutcomeKind, Skill, TaskId, UnixMillis, WorkerId};
+use nova_wire::{ContentType, ErrorBody, Payload};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::{Out, Shape};
+
+/// An outcome as one JSON object.
+#[derive(Debug, Serialize)]
+pub(crate) struct EndRow {
+    task: TaskId,
+    skill: Skill,
+    state: OutcomeKind,
+    attempt: u32,
+    worker: Option<WorkerId>,
+    submitted: Option<UnixMillis>,
+    started: Option<UnixMillis>,
+    finished: UnixMillis,
+    code: Option<Code>,
+    cpu_ms: Option<u64>,
+    rss_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody>,
+}
+
+impl EndRow {
+    /// The facts without the body.
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        Self {
+            task: outcome.task.clone(),
+            skill: outcome.skill.clone(),
+            state: outcome.kind,
+            attempt: outcome.attempt,
+            worker: outcome.worker.clone(),
+            submitted: outcome.submitted,
+            started: outcome.started,
+            finished: outcome.finished,
+            code: outcome.code.clone(),
+            cpu_ms: outcome.usage.cpu.and_then(|cpu| u64::try_from(cpu.as_millis()).ok()),
+            rss_bytes: outcome.usage.rss_bytes,
+            result: None,
+            error: None,
+        }
+    }
+
+    /// The facts with the result or the error.
+    pub(crate) fn with_body(ended: &TaskOutcome) -> Self {
+        let result = (ended.outcome.kind == OutcomeKind::Completed).then(|| as_json(&ended.body));
+        Self { result, error: ended.error(), ..Self::of(&ended.outcome) }
+    }
+}
+
+/// A body as a JSON value; one that is none as the text it looks like.
+pub(crate) fn as_json(body: &Payload) -> Value {
+    body.to_json().unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body.bytes).into_owned()))
+}
+
+/// The exit code an end leads to.
+pub(crate) fn exit_of(kind: OutcomeKind) -> Exit {
+    match kind {
+        OutcomeKind::Completed => Exit::OK,
+        OutcomeKind::Dead | OutcomeKind::Cancelled => Exit::DEAD,
+    }
+}
+
+/// Shows an end: the result, or an error that says why there is none.
+pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> {
+    let outcome = &ended.outcome;
+    if out.is_json() {
+        out.json(&EndRow::with_body(ended))?;
+        return Ok(exit_of(outcome.kind));
+    }
+    let Some(error) = ended.error() else {
+        show_body(out, &ended.body)?;
+        return Ok(Exit::OK);
+    };
+    let how = match outcome.kind {
+        OutcomeKind::Cancelled => format!("task {} was cancelled", outcome.task),
+        _ if outcome.attempt == 0 => format!("task {} is dead; it never ran", outcome.task),
+        _ => format!("task {} is dead after attempt {}", outcome.task, outcome.attempt),
+    };
+    let message = if error.message.is_empty() { how } else { format!("{how}: {}", error.message) };
+    let mut failure = Failure::new(Exit::DEAD, error.code.as_str(), message);
+    if !error.details.is_null() {
+        failure = failure.help(format!("details: {}", error.details));
+    }
+    if outcome.kind == OutcomeKind::Dead {
+        failure = failure.help(format!(
+            "what happened: nova dead show {}; try again: nova dead redrive {}",
+            outcome.task, outcome.task
+        ));
+    }
+    Err(failure)
+}
+
+/// Writes a body: pretty for people, as it is into pipes, MessagePack as JSON.
+pub(crate) fn show_body(out: &Out, body: &Payload) -> Result<(), Failure> {
+    if out.shape() == Shape::Plain && body.content_type == ContentType::Json {
+        let bytes = if body.bytes.is_empty() { &b"null"[..] } else { &body.bytes[..] };
+        let end: &[u8] = if bytes.ends_with(b"\n") { b"" } else { b"\n" };
+        return out.raw(&[bytes, end].concat());
+    }
+    let value = as_json(body);
+    let text = if out.shape() == Shape::Table { pretty(&value) } else { value.to_string() };
+    out.line(text)
+}
+
+/// JSON for people.
+pub(crate) fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("a JSON value always encodes")
+}

@@ -1,0 +1,170 @@
+//! Which exit code and which advice each error of the libraries leads to.
+
+use nova_broker::{BrokerError, PublishError};
+use nova_client::{QueryError, RedriveError, ScheduleError, SubmitError, WaitError};
+use nova_provision::{ApplyError, PlanError, SkillFileError};
+
+use super::Failure;
+use crate::exit::Exit;
+
+const SILENCE: &str = "a user who may not do this sees only silence: check its permissions";
+const PROVISION: &str = "see whether the fleet is set up: nova provision check; set it up: nova provision apply";
+const QUEUES: &str =
+    "list the queues: nova queue ls; add a skill of your own: nova skill add, then nova provision apply";
+
+fn broker_exit(error: &BrokerError) -> (Exit, Option<&'static str>) {
+    match error {
+        BrokerError::Timeout { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
+        BrokerError::NotFound { .. } => (Exit::NOT_FOUND, Some(PROVISION)),
+        BrokerError::Refused { .. } => (Exit::REFUSED, None),
+        BrokerError::OldServer { .. } => (Exit::FAILURE, Some("upgrade nats-server")),
+        BrokerError::Disconnected { .. } => (Exit::FAILURE, Some("the connection was lost: try again")),
+        BrokerError::Connect { .. } | BrokerError::Garbled { .. } => (Exit::FAILURE, None),
+    }
+}
+
+fn publish_exit(error: &PublishError) -> (Exit, Option<&'static str>) {
+    match error {
+        PublishError::Unknown { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
+        PublishError::NoStream { .. } => (Exit::NOT_FOUND, Some(PROVISION)),
+        PublishError::Conflict { .. }
+        | PublishError::Full { .. }
+        | PublishError::TooLarge { .. }
+        | PublishError::Refused { .. } => (Exit::REFUSED, None),
+    }
+}
+
+fn made(
+    code: impl Into<String>,
+    error: impl Into<anyhow::Error>,
+    (exit, help): (Exit, Option<&'static str>),
+) -> Failure {
+    let failure = Failure::because(exit, code, error);
+    match help {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}
+
+impl From<BrokerError> for Failure {
+    fn from(error: BrokerError) -> Self {
+        let how = broker_exit(&error);
+        made("broker", error, how)
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let how = match &error {
+            QueryError::UnknownTask { .. } => (
+                Exit::NOT_FOUND,
+                Some("outcomes age out (after 24 hours by default); what is known: nova task ls, nova dead ls"),
+            ),
+            QueryError::Ambiguous { .. } => (Exit::USAGE, Some("say which one: --skill NAME")),
+            QueryError::NoQueue { .. } => (Exit::NOT_FOUND, Some(QUEUES)),
+            QueryError::UnknownWorker { .. } => (Exit::NOT_FOUND, Some("see who is there: nova worker ls")),
+            QueryError::Broker { source, .. } => broker_exit(source),
+            QueryError::Write { source, .. } => publish_exit(source),
+            QueryError::Payload { .. } | QueryError::Garbled { .. } => (Exit::FAILURE, None),
+        };
+        made(error.code(), error, how)
+    }
+}
+
+fn submit_exit(error: &SubmitError) -> (Exit, Option<&'static str>) {
+    match error {
+        SubmitError::NoQueue { .. } => (Exit::NOT_FOUND, Some(QUEUES)),
+        SubmitError::Full { .. } => {
+            (Exit::REFUSED, Some("try again later; what fills it: nova queue show SKILL, nova worker ls"))
+        }
+        SubmitError::TooLarge { .. } | SubmitError::Refused { .. } => (Exit::REFUSED, None),
+        SubmitError::BadInput { .. } | SubmitError::BadTask { .. } => (Exit::USAGE, None),
+        SubmitError::Payload { .. } => (Exit::FAILURE, None),
+        SubmitError::NoReceipt { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        let how = submit_exit(&error);
+        made(error.code(), error, how)
+    }
+}
+
+impl From<WaitError> for Failure {
+    fn from(error: WaitError) -> Self {
+        let how = match &error {
+            WaitError::TimedOut { .. } => {
+                (Exit::TIMED_OUT, Some("the task goes on; why it takes so long: nova why ID; wait on: nova wait ID"))
+            }
+            WaitError::Submit(source) => submit_exit(source),
+            WaitError::Broker { source, .. } => broker_exit(source),
+            WaitError::Result { .. } | WaitError::Garbled { .. } => (Exit::FAILURE, None),
+        };
+        made(error.code(), error, how)
+    }
+}
+
+impl From<ScheduleError> for Failure {
+    fn from(error: ScheduleError) -> Self {
+        let how = match &error {
+            ScheduleError::Spec(_) | ScheduleError::ZoneWithoutCron => (Exit::USAGE, None),
+            ScheduleError::Task(source) => submit_exit(source),
+            ScheduleError::NoCoordinator => {
+                (Exit::FAILURE, Some("start a coordinator: nova-coordinator; `nova dev` brings one"))
+            }
+            ScheduleError::Refused { .. } => (Exit::REFUSED, Some("what is scheduled: nova schedule ls")),
+            ScheduleError::NoAnswer { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
+            ScheduleError::Garbled { .. } => (Exit::FAILURE, None),
+        };
+        let code = error.code().to_owned();
+        made(code, error, how)
+    }
+}
+
+impl From<RedriveError> for Failure {
+    fn from(error: RedriveError) -> Self {
+        let how = match &error {
+            RedriveError::Completed { .. } => (Exit::REFUSED, Some("drop the letter: nova dead drop ID")),
+            RedriveError::TooOften { .. } => (Exit::REFUSED, Some("see why it dies: nova dead show ID")),
+            RedriveError::Garbled { .. } => (Exit::FAILURE, Some("give it a new input: nova dead edit ID INPUT")),
+            RedriveError::Submit { source, .. } => submit_exit(source),
+            RedriveError::Original { source, .. } => broker_exit(source),
+            RedriveError::Payload { .. } | RedriveError::Look { .. } => (Exit::FAILURE, None),
+        };
+        made(error.code(), error, how)
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let how = match &error {
+            PlanError::List { source, .. } | PlanError::Look { source, .. } => broker_exit(source),
+        };
+        made("provision", error, how)
+    }
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        let how = match &error {
+            ApplyError::Plan(PlanError::List { source, .. } | PlanError::Look { source, .. })
+            | ApplyError::Step { source, .. } => broker_exit(source),
+        };
+        made("provision", error, how).help("what was done stays; apply again to go on")
+    }
+}
+
+impl From<SkillFileError> for Failure {
+    fn from(error: SkillFileError) -> Self {
+        let how = match &error {
+            SkillFileError::Missing { .. } => (Exit::NOT_FOUND, Some("what is there: nova skill ls")),
+            SkillFileError::Exists { .. } => {
+                (Exit::REFUSED, Some("remove it first: nova skill rm NAME; or edit the file"))
+            }
+            SkillFileError::Catalogue(_) => (Exit::USAGE, None),
+            SkillFileError::Read { .. } | SkillFileError::Write { .. } => (Exit::FAILURE, None),
+        };
+        made("catalogue", error, how)
+    }
+}

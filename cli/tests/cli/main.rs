@@ -1,0 +1,14 @@
+//! The real `nova` binary against a real nats-server, provisioned by itself.
+
+mod bed;
+mod check;
+mod connect;
+mod dead;
+mod each;
+mod help;
+mod provision;
+mod queue;
+mod schedule;
+mod submit;
+mod tasks;
+mod workers;
