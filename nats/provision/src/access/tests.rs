@@ -105,8 +105,15 @@ fn a_worker_lives_on_its_own_queues_only() {
     );
     check(
         &worker().subscribe,
-        &["_INBOX_w1.x", "nova.control.cancel.echo.shop.1", "$SRV.PING"],
-        &["_INBOX.x", "_INBOX_w2.x", "nova.task.echo", "nova.outcome.echo.a.b", "nova.control.cancel.shell.a.b"],
+        &["_INBOX_w1.x", "nova.control.cancel.echo.shop.1", "$KV.nova-config.drain.w1", "$SRV.PING"],
+        &[
+            "$KV.nova-config.drain.w2",
+            "_INBOX.x",
+            "_INBOX_w2.x",
+            "nova.task.echo",
+            "nova.outcome.echo.a.b",
+            "nova.control.cancel.shell.a.b",
+        ],
     );
     assert_eq!(worker().allow_responses, None);
 }
@@ -122,8 +129,11 @@ fn a_submitter_reaches_its_own_scope_only() {
             "nova.later.echo.shop.1",
             "nova.control.cancel.echo.shop.1",
             "$JS.API.DIRECT.GET.NOVA_OUTCOMES.nova.outcome.echo.shop.1",
+            "$JS.API.DIRECT.GET.NOVA_DEAD.nova.dead.echo.shop.1",
+            "$JS.API.DIRECT.GET.NOVA_EVENTS.nova.event.task.dead.echo.shop.1",
         ],
         &[
+            "$JS.API.DIRECT.GET.NOVA_EVENTS.nova.event.task.dead.echo.other.1",
             "nova.schedule.echo.shop.1",
             "nova.due.echo.normal",
             "nova.outcome.echo.shop.1",
@@ -141,6 +151,8 @@ fn a_submitter_reaches_its_own_scope_only() {
         &["_INBOX.x", "nova.done.echo.other.1", "nova.reply.other.token", "nova.outcome.echo.shop.1"],
     );
     let narrow = submitter(Some(&["echo"]));
+    // A client listens to its whole scope with one subscription.
+    check(&narrow.subscribe, &["nova.done.*.shop.*"], &["nova.done.*.other.*", "nova.event.task.dead.shell.shop.1"]);
     check(&narrow.publish, &["nova.task.echo.low", "nova.call.echo"], &["nova.task.shell", "nova.call.shell"]);
 }
 
@@ -154,6 +166,7 @@ fn a_coordinator_defines_nothing() {
             "$JS.API.STREAM.PURGE.NOVA_TASKS_echo",
             "$JS.API.CONSUMER.PAUSE.NOVA_TASKS_echo.high",
             "$JS.API.DIRECT.GET.NOVA_OUTCOMES",
+            "$JS.API.STREAM.MSG.GET.NOVA_TASKS_echo",
         ],
         &[
             "$JS.API.STREAM.CREATE.NOVA_X",
