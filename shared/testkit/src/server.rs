@@ -31,6 +31,7 @@ pub struct NatsServer {
     home: TempDir,
     store: PathBuf,
     config_names_store: bool,
+    env: Vec<(String, String)>,
     port: u16,
     running: Option<Running>,
 }
@@ -164,6 +165,7 @@ impl NatsServer {
             command.arg("-sd").arg(&self.store);
         }
         command.arg("--ports_file_dir").arg(ports.path()).arg("-c").arg(self.home.path().join("test.conf"));
+        command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = spawn_guarded(command).with_context(|| format!("could not start {}", self.program.display()))?;
         // Owned by the struct from here on, so an early return below leaves nothing running.

@@ -26,6 +26,7 @@ pub struct Builder {
     config: String,
     config_file: Option<PathBuf>,
     users: Vec<User>,
+    env: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -83,6 +84,14 @@ impl Builder {
         users.into_iter().fold(self, |all, (name, password)| all.user(name, password, ""))
     }
 
+    /// Sets an environment variable of the server, over restarts too: a password its configuration names, a folder of time
+    /// zones (`ZONEINFO`).
+    #[must_use]
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
     /// Starts the server and waits until it greets.
     ///
     /// # Panics
@@ -106,7 +115,8 @@ impl Builder {
         let config = home.path().join("test.conf");
         let (text, config_names_store) = self.render(&store)?;
         std::fs::write(&config, text).context("could not write the server's configuration")?;
-        let mut server = NatsServer { program, home, store, config_names_store, port: 0, running: None };
+        let env = self.env;
+        let mut server = NatsServer { program, home, store, config_names_store, env, port: 0, running: None };
         server.launch()?;
         Ok(server)
     }
