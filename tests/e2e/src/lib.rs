@@ -1,5 +1,7 @@
 //! A fleet for tests: a real nats-server, provisioned, with real worker and coordinator processes.
 
+pub mod users;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
