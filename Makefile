@@ -18,14 +18,13 @@ help: ## list the targets
 setup: ## install nats-server into .venv, unless a new enough one is there
 	@deploy/setup/nats-server.sh >/dev/null
 
-build: ## build the nova command, the coordinator and the workers
-	cargo build
+build: ## build every binary: the nova command, the coordinator, the workers
+	cargo build --workspace --bins
 
 demo: setup build ## review a git repository with a fleet of workers, one of them killed on the way (REPO=path)
 	@$(NATS) $(BIN)/nova demo --repo "$$REPO"
 
-test: setup ## build every binary, then run every test
-	cargo build --workspace --bins
+test: setup build ## build every binary, then run every test
 	@$(NATS) cargo test --workspace
 
 check: fmt lint laws ## format, clippy, repository laws and the tests of the pure crates

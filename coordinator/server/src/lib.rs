@@ -26,7 +26,7 @@ pub mod sweep;
 pub mod trim;
 pub mod watch;
 
-pub use config::{CoordinatorConfig, NatsConfig};
+pub use config::CoordinatorConfig;
 pub use coordinator::{Coordinator, CoordinatorError};
 pub use parts::Parts;
 pub use process::main;

@@ -18,7 +18,7 @@
 //! fn main() -> ExitCode {
 //!     let args = Args::parse();
 //!     run_main(async move {
-//!         let options = ProcessOptions { name: "nova-echo".to_owned(), version: VERSION.to_owned(), quiet: &[] };
+//!         let options = ProcessOptions { name: "nova-echo".to_owned(), version: VERSION.to_owned() };
 //!         let started = start(options, &args.common).await?;
 //!         // Ask for every section here, as in `started.settings.section::<EchoConfig>("echo")?`.
 //!         if started.settle()? == Next::Run {
@@ -37,6 +37,7 @@ pub mod health;
 pub mod http;
 pub mod logs;
 pub mod metrics;
+pub mod nats;
 pub mod process;
 pub mod run;
 pub mod secret;
@@ -49,6 +50,7 @@ pub use health::{Health, State};
 pub use http::HttpServer;
 pub use logs::{LogConfig, LogFormat};
 pub use metrics::{Counter, Gauge, Histogram, Metric, Metrics, Side};
+pub use nats::{ConnectError, NatsConfig};
 pub use process::{CommonArgs, Next, ProcessOptions, StartError, Started, start};
 pub use run::{block_on, report, run_main};
 pub use secret::{SecretError, SecretRef};

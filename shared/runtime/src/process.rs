@@ -38,8 +38,6 @@ pub struct ProcessOptions {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Log targets of libraries that are shown from WARN on only, unless `log.level` names them.
-    pub quiet: &'static [&'static str],
 }
 
 /// The section `[process]`.
@@ -122,7 +120,7 @@ pub async fn start(options: ProcessOptions, args: &CommonArgs) -> Result<Started
 async fn start_with(options: ProcessOptions, sources: Sources, dump_config: bool) -> Result<Started, StartError> {
     let settings = Settings::load(sources)?;
     let log: LogConfig = settings.section_with_defaults("log")?;
-    logs::init(&log, options.quiet)?;
+    logs::init(&log, nova_broker::LIBRARY_LOG_TARGETS)?;
     let process: ProcessConfig = settings.section_with_defaults("process")?;
     let shutdown = Shutdown::on_signals(Duration::from_secs(process.grace_secs)).map_err(StartError::Signals)?;
     prepare(options, settings, shutdown, dump_config).await
@@ -178,7 +176,7 @@ mod tests {
     use super::*;
 
     fn options() -> ProcessOptions {
-        ProcessOptions { name: "echo".to_owned(), version: "1.2.3".to_owned(), quiet: &[] }
+        ProcessOptions { name: "echo".to_owned(), version: "1.2.3".to_owned() }
     }
 
     fn sources(overrides: &[&str]) -> Sources {

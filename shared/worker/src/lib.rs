@@ -54,7 +54,7 @@ mod verdict;
 mod worker;
 
 pub use blocking::{Blocking, BlockingSkill};
-pub use config::{NatsConfig, WorkerConfig};
+pub use config::WorkerConfig;
 pub use context::{CheckpointError, Context};
 pub use middleware::{Middleware, Next};
 pub use nova_types::{Code, Skill as SkillName, TaskId, WorkerId};

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use nova_broker::BrokerError;
-use nova_broker::jetstream::{self, JetStream, Options};
-use nova_runtime::{CommonArgs, ConfigError, Metric, Next, ProcessOptions, Settings, Started, State, VERSION};
+use nova_runtime::{CommonArgs, ConfigError, NatsConfig, Next, ProcessOptions, Settings, Started, VERSION};
 use nova_types::WorkerId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{NatsConfig, Worker, WorkerConfig, WorkerOptions};
+use crate::{Worker, WorkerConfig, WorkerOptions};
 
 /// Runs a Nova worker
 #[derive(Parser)]
@@ -59,11 +57,7 @@ where
     let args = Args::parse();
     nova_runtime::run_main(async move {
         let process = process_name();
-        let options = ProcessOptions {
-            name: process.clone(),
-            version: VERSION.to_owned(),
-            quiet: nova_broker::LIBRARY_LOG_TARGETS,
-        };
+        let options = ProcessOptions { name: process.clone(), version: VERSION.to_owned() };
         let started = nova_runtime::start(options, &args.common).await?;
         let name = process.strip_prefix("nova-").unwrap_or(&process).to_owned();
         let worker = build(Setup { settings: started.settings.clone(), name: name.clone() }).await?;
@@ -79,17 +73,7 @@ where
 
 async fn work(started: Started, worker: Worker, config: WorkerConfig, nats: NatsConfig) -> anyhow::Result<()> {
     let id = worker_id(&config.id, worker.first_skill().unwrap_or("worker"))?;
-    let mut options = nats.options(id.as_str()).context("could not read the credentials of section `nats`")?;
-    let metrics = started.metrics.clone();
-    options.on_complaint = Some(Arc::new(move |complaint: &str| {
-        if complaint.to_ascii_lowercase().contains("permissions violation") {
-            metrics.inc(Metric::PermissionViolations, &[]);
-        }
-    }));
-    started.health.set("broker", State::Down("not connected yet".to_owned()));
-    let Some(broker) = connect(&started, options).await? else { return Ok(()) };
-    let broker = Arc::new(broker);
-    let watch = tokio::spawn(watch_connection(nova_broker::Broker::connection(&*broker), started.clone()));
+    let Some(broker) = started.connect(&nats, id.as_str()).await? else { return Ok(()) };
     let labels: BTreeMap<String, String> = config
         .labels
         .iter()
@@ -112,49 +96,7 @@ async fn work(started: Started, worker: Worker, config: WorkerConfig, nats: Nats
         metrics: started.metrics.clone(),
         shutdown: started.shutdown.clone(),
     };
-    let worked = worker.run(broker, options).await;
-    watch.abort();
-    Ok(worked?)
-}
-
-/// Connects, for as long as it takes: a worker may be up before its broker is. `None` when it was told to stop.
-async fn connect(started: &Started, options: Options) -> Result<Option<JetStream>, BrokerError> {
-    let drain = started.shutdown.token();
-    let mut pause = Duration::from_millis(500);
-    loop {
-        let error = tokio::select! {
-            connected = jetstream::connect(options.clone()) => match connected {
-                Ok(broker) => return Ok(Some(broker)),
-                Err(error) if !error.is_transient() => return Err(error),
-                Err(error) => error,
-            },
-            () = drain.cancelled() => return Ok(None),
-        };
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(%error, cause, "cannot reach the broker yet");
-        started.health.set("broker", State::Down(error.to_string()));
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
-            () = drain.cancelled() => return Ok(None),
-        }
-    }
-}
-
-/// Shows the connection's state in health and metrics.
-async fn watch_connection(mut connection: tokio::sync::watch::Receiver<nova_broker::Connection>, started: Started) {
-    let mut epoch = connection.borrow().epoch;
-    loop {
-        let now = *connection.borrow_and_update();
-        let state = if now.is_up { State::Up } else { State::Down("the connection is lost".to_owned()) };
-        started.health.set("broker", state);
-        if now.epoch > epoch {
-            started.metrics.add(Metric::Reconnects, &[], now.epoch - epoch);
-            epoch = now.epoch;
-        }
-        if connection.changed().await.is_err() {
-            return;
-        }
-    }
+    Ok(worker.run(broker, options).await?)
 }
 
 fn process_name() -> String {

@@ -8,7 +8,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("shared/types", &[]),
     ("shared/wire", &["nova-types"]),
     ("shared/broker", &["nova-types", "nova-wire"]),
-    ("shared/runtime", &["nova-types"]),
+    ("shared/runtime", &["nova-types", "nova-broker"]),
     ("shared/worker", &["nova-types", "nova-wire", "nova-broker", "nova-runtime"]),
     ("shared/client", &["nova-types", "nova-wire", "nova-broker"]),
     ("shared/testkit", &["nova-types", "nova-wire", "nova-broker"]),
