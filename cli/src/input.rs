@@ -22,8 +22,14 @@ pub(crate) struct InputArgs {
 }
 
 impl InputArgs {
-    /// Reads and checks the input.
-    pub(crate) fn read(&self) -> Result<Payload, Failure> {
+    /// Reads and checks the input, on a thread of its own: Ctrl-C must be heard while stdin is silent.
+    pub(crate) async fn read(&self) -> Result<Payload, Failure> {
+        let args = self.clone();
+        let read = tokio::task::spawn_blocking(move || args.read_blocking()).await;
+        read.map_err(|error| Failure::io("read the input", std::io::Error::other(error)))?
+    }
+
+    fn read_blocking(&self) -> Result<Payload, Failure> {
         let Some(input) = &self.input else { return self.encode(Vec::new(), "") };
         match input.strip_prefix('@') {
             _ if input == "-" => self.encode(read_all(std::io::stdin().lock(), "stdin")?, "stdin"),
@@ -98,26 +104,26 @@ mod tests {
     #[test]
     fn json_travels_byte_by_byte() {
         let text = r#"{"a": 12345678901234567890.10}"#;
-        assert_eq!(args(text).read().expect("JSON"), Payload::json(text));
-        assert_eq!(InputArgs::default().read().expect("null"), Payload::default());
+        assert_eq!(args(text).read_blocking().expect("JSON"), Payload::json(text));
+        assert_eq!(InputArgs::default().read_blocking().expect("null"), Payload::default());
     }
 
     #[test]
     fn strings_and_messagepack_are_made_on_request() {
         let string = InputArgs { string: true, ..args("a \"b\"") };
-        assert_eq!(string.read().expect("text"), Payload::json(r#""a \"b\"""#));
-        let packed = InputArgs { msgpack: true, ..args(r#"{"a":1}"#) }.read().expect("JSON");
+        assert_eq!(string.read_blocking().expect("text"), Payload::json(r#""a \"b\"""#));
+        let packed = InputArgs { msgpack: true, ..args(r#"{"a":1}"#) }.read_blocking().expect("JSON");
         assert_eq!((packed.content_type, &packed.bytes[..]), (ContentType::MsgPack, &b"\x81\xa1a\x01"[..]));
     }
 
     #[test]
     fn what_is_no_json_says_how_to_quote_it() {
-        let failure = args("hello").read().expect_err("no JSON");
+        let failure = args("hello").read_blocking().expect_err("no JSON");
         assert_eq!((failure.exit, failure.code.as_str()), (Exit::USAGE, "bad_input"));
         assert!(failure.help[0].contains(r#"'"hello"'"#), "{:?}", failure.help);
-        assert!(args("{a:1}").read().expect_err("no JSON").help[0].contains("single quotes"));
-        let deep = args(&"[".repeat(5000)).read().expect_err("too deep");
+        assert!(args("{a:1}").read_blocking().expect_err("no JSON").help[0].contains("single quotes"));
+        let deep = args(&"[".repeat(5000)).read_blocking().expect_err("too deep");
         assert_eq!(deep.code, "too_deep");
-        assert!(args("@/does/not/exist").read().is_err());
+        assert!(args("@/does/not/exist").read_blocking().is_err());
     }
 }

@@ -118,7 +118,7 @@ async fn by_filter(cx: &Cx, args: &Args) -> Result<Exit, Failure> {
         cx.out.say("no task is meant");
         return Ok(Exit::OK);
     }
-    confirm(args.yes, &format!("Cancel {} tasks?", found.len()))?;
+    confirm(args.yes, &format!("Cancel {} tasks?", found.len())).await?;
     let progress = Progress::bar(&cx.out, found.len() as u64, "cancelling");
     let mut answers = pin!(cx.client.cancel_many(found));
     let (mut count, mut failed) = (0, 0);

@@ -144,7 +144,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
         return each::run(&cx, &args, file).await;
     }
     let id = args.task.id.as_ref().map_or(SubmitId::New, |id| SubmitId::Id(id.in_scope_of(&cx)));
-    let submit = Submit::new(args.skill.clone(), args.input.read()?)
+    let submit = Submit::new(args.skill.clone(), args.input.read().await?)
         .with_id(id)
         .with_priority(args.task.priority)
         .with_options(args.task.options());

@@ -42,6 +42,23 @@ fn waiting_tells_how_each_ended() {
 }
 
 #[test]
+fn a_line_is_submitted_while_the_next_is_waited_for() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let fleet = Fleet::start();
+    let mut command = fleet.nova.command(&["submit", "echo", "--each", "-", "--id", "s", "--quiet"]);
+    let piped = std::process::Stdio::piped;
+    let mut child = command.stdin(piped()).stdout(piped()).spawn().expect("the binary is built");
+    let mut input = child.stdin.take().expect("piped");
+    let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
+    for n in 1..=3 {
+        writeln!(input, "{n}").expect("it reads");
+        assert_eq!(answers.next().expect("an answer").expect("text"), format!("_.s-{n}"));
+    }
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_file_that_is_not_there_is_usage() {
     let fleet = Fleet::start();
     fleet.run(&["submit", "echo", "--each", "@none.jsonl"]).exits(2).says("none.jsonl");

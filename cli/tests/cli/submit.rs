@@ -1,6 +1,8 @@
 //! Submitting and waiting.
 
-use crate::bed::Fleet;
+use std::process::Stdio;
+
+use crate::bed::{DEADLINE, Fleet};
 
 #[test]
 fn a_result_is_printed_as_it_is_and_as_one_object() {
@@ -95,14 +97,34 @@ fn a_wait_ends_in_time() {
 fn ctrl_c_ends_a_wait_with_130() {
     let fleet = Fleet::start();
     fleet.run(&["submit", "echo", "1", "--id", "slow"]).exits(0);
-    let mut waiting = nova_testkit::Process::spawn("nova wait", fleet.nova.command(&["wait", "slow", "--json"]));
-    nova_testkit::wait_until_blocking("the waiter's handler", crate::bed::DEADLINE, || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", waiting.pid())).ok()?;
+    interrupted(&fleet, &["wait", "slow", "--json"]);
+}
+
+#[test]
+fn ctrl_c_is_heard_while_stdin_is_silent() {
+    let fleet = Fleet::start();
+    interrupted(&fleet, &["submit", "echo", "-"]);
+    interrupted(&fleet, &["submit", "echo", "--each", "-"]);
+}
+
+/// Starts a command with a stdin that stays open and says nothing, and interrupts it once it would hear that.
+#[track_caller]
+fn interrupted(fleet: &Fleet, args: &[&str]) {
+    let mut command = fleet.nova.command(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary is built");
+    let stdin = child.stdin.take();
+    nova_testkit::wait_until_blocking("its handler", DEADLINE, || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
         // Bit 1 is SIGINT, signal 2.
         (u64::from_str_radix(caught.trim(), 16).ok()? & 0b10 != 0).then_some(())
     });
-    waiting.interrupt();
-    assert_eq!(waiting.wait_exit_blocking(crate::bed::DEADLINE).code(), Some(130));
-    assert!(waiting.stderr().join("\n").contains("interrupted"));
+    nova_testkit::spawn::signal(child.id(), rustix::process::Signal::INT).expect("it runs");
+    let code =
+        nova_testkit::wait_until_blocking("its end", DEADLINE, || child.try_wait().expect("ours").map(|s| s.code()));
+    assert_eq!(code, Some(130));
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ended");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
 }

@@ -29,7 +29,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
         cx.out.say("no dead letter is meant");
         return Ok(Exit::OK);
     }
-    confirm(args.which.yes, &format!("Delete {} dead letters for good?", letters.len()))?;
+    confirm(args.which.yes, &format!("Delete {} dead letters for good?", letters.len())).await?;
     let progress = Progress::bar(&cx.out, letters.len() as u64, "dropping");
     let mut answers = stream::iter(&letters)
         .map(|entry| {

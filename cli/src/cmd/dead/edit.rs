@@ -41,7 +41,7 @@ pub(crate) struct Args {
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let entry = super::letter(&cx, &args.id, args.skill.as_ref()).await?;
     let payload = match &args.input.input {
-        Some(_) => args.input.read()?,
+        Some(_) => args.input.read().await?,
         None => {
             let before = original(&cx, &entry.letter).await?;
             // The editor has the terminal to itself; nothing else happens meanwhile.

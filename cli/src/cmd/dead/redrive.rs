@@ -40,7 +40,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let is_one = args.which.is_by_id() && letters.len() == 1;
     // A named redrive destroys nothing; a filter may name more than was thought of.
     if !args.which.is_by_id() {
-        confirm(args.which.yes, &format!("Redrive {} dead letters?", letters.len()))?;
+        confirm(args.which.yes, &format!("Redrive {} dead letters?", letters.len())).await?;
     }
     let progress = Progress::bar(&cx.out, letters.len() as u64, "redriving");
     let mut answers = stream::iter(&letters)

@@ -38,7 +38,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let broker = cx.client.broker().clone();
     let (wanted, profile) = args.wanted.assets(&cx).await?;
     let plan = nova_provision::plan(&*broker, &wanted).await?;
-    let yes = args.yes || agrees(&cx, &plan, args.prune)?;
+    let yes = args.yes || agrees(&cx, &plan, args.prune).await?;
     let options = ApplyOptions { yes, prune: args.prune, start_consumers_at: args.consumer_start.map(|start| start.0) };
     let progress = Progress::bar(&cx.out, plan.steps.len() as u64, "provisioning");
     let report = plan.apply(&*broker, options, |step| progress.at(step.step as u64)).await?;
@@ -73,7 +73,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
 }
 
 /// Asks a person about what would lose something; without one it is held back and said so.
-fn agrees(cx: &Cx, plan: &Plan, prune: bool) -> Result<bool, Failure> {
+async fn agrees(cx: &Cx, plan: &Plan, prune: bool) -> Result<bool, Failure> {
     use nova_provision::Row;
     let rows = plan.rows();
     let loses = |row: &Row| match row.action {
@@ -86,7 +86,7 @@ fn agrees(cx: &Cx, plan: &Plan, prune: bool) -> Result<bool, Failure> {
         return Ok(false);
     }
     cx.out.say(plan.to_text());
-    match confirm(false, &format!("{harmful} changes lose something. Do them, too?")) {
+    match confirm(false, &format!("{harmful} changes lose something. Do them, too?")).await {
         Ok(()) => Ok(true),
         Err(failure) if failure.exit == Exit::REFUSED => Ok(false),
         Err(failure) => Err(failure),

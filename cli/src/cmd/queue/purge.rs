@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let waiting = cx.client.queue(&args.skill).await?.waiting();
-    confirm(args.yes, &format!("Cancel the {waiting} tasks that wait for skill {}?", args.skill))?;
+    confirm(args.yes, &format!("Cancel the {waiting} tasks that wait for skill {}?", args.skill)).await?;
     let progress = Progress::bar(&cx.out, waiting, "cancelling");
     let purged = cx.client.purge_queue(&args.skill, |so_far| progress.at(so_far.cancelled + so_far.had_ended)).await?;
     drop(progress);

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let (skill, task) = args.task.find(&cx).await?;
-    confirm(args.yes, &format!("End the schedule of task {task} of skill {skill}?"))?;
+    confirm(args.yes, &format!("End the schedule of task {task} of skill {skill}?")).await?;
     if !cx.client.unschedule(&skill, &task).await? {
         return Err(Failure::new(
             Exit::NOT_FOUND,

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use nova_client::{Submit, SubmitId, Submitted, TaskOutcome};
 use nova_types::{Name, TaskId};
 use nova_wire::Payload;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{Args, patience};
 use crate::cx::Cx;
@@ -43,7 +44,7 @@ pub(super) async fn run(cx: &Cx, args: &Args, file: &str) -> Result<Exit, Failur
     let options = args.task.options();
     let wait = patience(args.wait);
     let progress = Progress::spinner(&cx.out, "submitting");
-    let answers = stream::iter(lines(reader)).map(|(number, line)| {
+    let answers = lines(reader).map(|(number, line)| {
         let made = task_of(cx, args, number, line).map(|(id, payload)| {
             Submit::new(args.skill.clone(), payload)
                 .with_id(id)
@@ -84,7 +85,7 @@ pub(super) async fn run(cx: &Cx, args: &Args, file: &str) -> Result<Exit, Failur
     Ok(worst)
 }
 
-fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
+fn open(file: &str) -> Result<Box<dyn BufRead + Send>, Failure> {
     if file == "-" {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
@@ -96,28 +97,33 @@ fn open(file: &str) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(opened)))
 }
 
-/// The lines that are not empty, with their numbers; reading ends at the first that cannot be read.
-fn lines(mut reader: Box<dyn BufRead>) -> impl Iterator<Item = (u64, std::io::Result<Vec<u8>>)> {
-    let mut number = 0;
-    let mut is_over = false;
-    std::iter::from_fn(move || {
-        loop {
-            if is_over {
-                return None;
-            }
-            number += 1;
-            let mut line = Vec::new();
-            match reader.read_until(b'\n', &mut line) {
-                Ok(0) => return None,
-                Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => return Some((number, Ok(line))),
-                Err(error) => {
-                    is_over = true;
-                    return Some((number, Err(error)));
-                }
-            }
+/// A line's number, from 1, and its bytes.
+type Line = (u64, std::io::Result<Vec<u8>>);
+
+/// The lines that are not empty; reading ends at the first that cannot be read.
+///
+/// They are read on a thread of their own: what was read is submitted while the next line is waited for.
+fn lines(reader: Box<dyn BufRead + Send>) -> impl Stream<Item = Line> {
+    let (sender, receiver) = mpsc::channel(IN_FLIGHT);
+    tokio::task::spawn_blocking(move || pass_on(reader, &sender));
+    stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
+}
+
+fn pass_on(mut reader: Box<dyn BufRead + Send>, sender: &mpsc::Sender<Line>) {
+    for number in 1.. {
+        let mut line = Vec::new();
+        let read = reader.read_until(b'\n', &mut line);
+        let (line, is_over) = match read {
+            Ok(0) => return,
+            Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
+            Ok(_) => (Ok(line), false),
+            Err(error) => (Err(error), true),
+        };
+        // Nobody wants the rest when the command has ended.
+        if sender.blocking_send((number, line)).is_err() || is_over {
+            return;
         }
-    })
+    }
 }
 
 fn task_of(cx: &Cx, args: &Args, number: u64, line: std::io::Result<Vec<u8>>) -> Result<(SubmitId, Payload), Failure> {
