@@ -12,8 +12,8 @@ use crate::{Expect, Message, PublishError, Receipt};
 /// How long a receipt is waited for. A leader's re-election takes longer: whoever retries does so on purpose.
 const RECEIPT: Duration = Duration::from_secs(5);
 
-/// The broker's code for a subject whose last sequence is another.
-const WRONG_LAST_SEQUENCE: u64 = 10071;
+/// The broker's codes for a subject whose last sequence is another: known to be, and about to be (replicated streams).
+const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
 /// Its codes for a stream or an account that is full, and for a store that cannot take more.
 const FULL: [u64; 4] = [10077, 10047, 10023, 10028];
 /// Its code for a message over the stream's own limit.
@@ -87,7 +87,7 @@ fn receipt(subject: &str, bytes: usize, body: &[u8]) -> Option<Result<Receipt, P
     let subject = subject.to_owned();
     Some(match ack.error {
         None => Ok(Receipt { stream: ack.stream, sequence: ack.seq, is_duplicate: ack.duplicate }),
-        Some(error) if error.err_code == WRONG_LAST_SEQUENCE => Err(PublishError::Conflict { subject }),
+        Some(error) if WRONG_LAST_SEQUENCE.contains(&error.err_code) => Err(PublishError::Conflict { subject }),
         Some(error) if error.err_code == MESSAGE_TOO_LARGE => Err(PublishError::TooLarge { subject, bytes }),
         Some(error) if FULL.contains(&error.err_code) => {
             Err(PublishError::Full { subject, description: error.description })
@@ -109,7 +109,9 @@ mod tests {
         let error = |code: u64| {
             format!(r#"{{"error":{{"code":400,"err_code":{code},"description":"x"}},"stream":"S","seq":0}}"#)
         };
-        assert!(matches!(read(&error(10071)), Some(Err(PublishError::Conflict { .. }))));
+        for code in [10071, 10164] {
+            assert!(matches!(read(&error(code)), Some(Err(PublishError::Conflict { .. }))));
+        }
         assert!(matches!(read(&error(10077)), Some(Err(PublishError::Full { .. }))));
         assert!(matches!(read(&error(1)), Some(Err(PublishError::Refused { code: 1, .. }))));
         assert!(read("no").is_none());

@@ -137,7 +137,10 @@ impl JetStream {
                     return Ok((page, true));
                 }
                 Err(error) => {
-                    slot.end();
+                    // A status is all there is to come; behind a garbled message the rest of its batch still arrives.
+                    if matches!(error, BrokerError::Refused { .. } | BrokerError::NotFound { .. }) {
+                        slot.end();
+                    }
                     return Err(error);
                 }
             }
@@ -158,15 +161,20 @@ fn read_one(what: &str, stream: &str, answer: async_nats::Message) -> Result<Opt
             return Err(BrokerError::Refused { what: what.to_owned(), code: code.into(), description });
         }
     }
-    let mut headers = convert::from_nats(answer.headers.as_ref());
     let missing = |name: &'static str| BrokerError::Garbled {
         what: what.to_owned(),
         source: format!("the answer lacks a valid {name}").into(),
     };
-    let subject = headers.get("Nats-Subject").ok_or_else(|| missing("Nats-Subject"))?.to_owned();
-    let sequence = headers.get("Nats-Sequence").and_then(|s| s.parse().ok()).ok_or_else(|| missing("Nats-Sequence"))?;
+    // The broker adds its lines behind those of the message, which may bear the same names: the last one is its word.
+    let told = |name: &'static str| {
+        let value = answer.headers.as_ref().and_then(|headers| headers.get_last(name));
+        value.map(|value| value.as_str()).ok_or_else(|| missing(name))
+    };
+    let subject = told("Nats-Subject")?.to_owned();
+    let sequence = told("Nats-Sequence")?.parse().map_err(|_| missing("Nats-Sequence"))?;
     let at: UnixMillis =
-        headers.get("Nats-Time-Stamp").and_then(nova_wire::parse_rfc3339).ok_or_else(|| missing("Nats-Time-Stamp"))?;
+        nova_wire::parse_rfc3339(told("Nats-Time-Stamp")?).ok_or_else(|| missing("Nats-Time-Stamp"))?;
+    let mut headers = convert::from_nats(answer.headers.as_ref());
     headers.retain(|name| {
         ![
             "Nats-Stream",
