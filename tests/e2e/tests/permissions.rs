@@ -85,6 +85,8 @@ async fn a_whole_fleet_lives_within_its_permissions() {
     wait_until("the schedule to be gone", PATIENCE, || async { scheduled().await.ok()?.is_none().then_some(()) }).await;
 
     // A dead task has its letter, which its submitter reads and an operator redrives.
+    let mut events =
+        submitter.broker.listen("nova.event.task.*.*.cli7.*".to_owned(), None).await.expect("a submitter listens");
     let once = TaskOptions { max_attempts: Some(1), ..TaskOptions::default() };
     let ended = client.submit_and_wait(sh("dead", "exit 3").with_options(once), PATIENCE).await.expect("it ends");
     assert_eq!(ended.outcome.kind, OutcomeKind::Dead);
@@ -94,7 +96,11 @@ async fn a_whole_fleet_lives_within_its_permissions() {
     assert_eq!(redriven.submitted.task, id("cli7.dead-r1"));
     client.wait(&skill("shell"), &id("cli7.dead-r1"), PATIENCE).await.expect("it ends");
 
-    // What a submitter may read of a task that ended.
+    // What a submitter hears and reads of a task that ended.
+    let told = tokio::time::timeout(PATIENCE, events.next()).await.expect("events are told").expect("the server is up");
+    assert_eq!(told.subject, "nova.event.task.dead.shell.cli7.dead");
+    let kept = submitter.broker.last(assets::EVENTS.to_owned(), told.subject).await.expect("a submitter reads");
+    assert_eq!(kept.expect("it is stored").body, told.body);
     let view = client.show(&skill("shell"), &id("cli7.dead")).await.expect("shown");
     assert_eq!((view.state, view.attempts.map(|record| record.failed)), (TaskState::Dead, Some(1)));
     assert!(view.dead.is_some());
