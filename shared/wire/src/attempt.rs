@@ -52,6 +52,14 @@ pub struct AttemptRecord {
     /// How often the task was snoozed or handed back.
     #[serde(default)]
     pub snoozes: u32,
+    /// How many starts in a row have no known end; noted from the first that follows a lost worker.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unended: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl AttemptRecord {
@@ -61,12 +69,18 @@ impl AttemptRecord {
         self.failed + 1
     }
 
+    /// Notes that the attempt under way came to a known end: its claim is over, and its worker was not lost.
+    pub fn ended(&mut self) {
+        self.claim = None;
+        self.unended = 0;
+    }
+
     /// Adds a failure and ends its claim.
     pub fn fail(&mut self, mut failure: FailedAttempt) {
         let short = limits::clip(&failure.message, limits::MESSAGE_BYTES).len();
         failure.message.truncate(short);
         self.failed = self.failed.max(failure.attempt);
-        self.claim = None;
+        self.ended();
         self.failures.push(failure);
         while self.failures.len() > 2 && self.history_json().len() > limits::ATTEMPTS_HEADER_BYTES {
             self.failures.remove(self.failures.len() / 2);

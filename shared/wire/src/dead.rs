@@ -5,6 +5,7 @@ use nova_types::{Code, Skill, TaskId};
 
 use crate::attempt::AttemptRecord;
 use crate::headers::{Headers, has_prefix, name};
+use crate::limits;
 use crate::structured::{Item, push_integer, push_text};
 
 /// A message that is no dead letter.
@@ -37,11 +38,15 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// The letter's headers: the original ones, the broker's own renamed so that they neither dedupe, expire nor fence it.
+    ///
+    /// A letter that is refused would hold its task for ever: where all of them are more than the broker takes, the
+    /// longest original ones are left out, and `dropped` says how many.
     #[must_use]
     pub fn to_headers(&self) -> Headers {
-        let mut out: Headers = self
+        let mut lines: Vec<(String, String)> = self
             .headers
             .iter()
+            .filter(|(key, _)| !key.eq_ignore_ascii_case(name::DEAD) && !key.eq_ignore_ascii_case(name::ATTEMPTS))
             .map(|(key, value)| {
                 let key = if has_prefix(key, name::NATS_PREFIX) {
                     format!("{}{key}", name::ORIGINAL_PREFIX)
@@ -51,6 +56,9 @@ impl DeadLetter {
                 (key, value.to_owned())
             })
             .collect();
+        // The cause is short: ids and names are, each with its limit.
+        let room = limits::HEADER_BLOCK_BYTES.saturating_sub(self.history.len() + 1024);
+        let dropped = drop_longest(&mut lines, room);
         let mut cause = self.code.as_str().to_owned();
         if !cause.starts_with(|c: char| c.is_ascii_alphabetic()) {
             cause.insert_str(0, "e_");
@@ -60,9 +68,11 @@ impl DeadLetter {
         push_integer(&mut cause, "attempts", i64::from(self.attempts));
         push_text(&mut cause, "stream", &self.stream);
         push_integer(&mut cause, "seq", i64::try_from(self.sequence).unwrap_or(i64::MAX));
-        out.set(name::DEAD, cause);
-        out.set(name::ATTEMPTS, self.history.clone());
-        out
+        if dropped > 0 {
+            push_integer(&mut cause, "dropped", dropped);
+        }
+        let out: Headers = lines.into_iter().collect();
+        out.with(name::DEAD, cause).with(name::ATTEMPTS, self.history.clone())
     }
 
     /// Reads a letter back, with the original headers as they were.
@@ -106,6 +116,21 @@ impl DeadLetter {
             ..AttemptRecord::default()
         }
     }
+}
+
+/// Takes out the longest lines until the rest fits into `room`; says how many.
+fn drop_longest(lines: &mut Vec<(String, String)>, room: usize) -> i64 {
+    // Name, value, colon, space and line break.
+    let length = |(key, value): &(String, String)| key.len() + value.len() + 4;
+    let mut total: usize = lines.iter().map(length).sum();
+    let mut dropped = 0;
+    while total > room {
+        let Some((at, longest)) = lines.iter().map(length).enumerate().max_by_key(|(_, length)| *length) else { break };
+        lines.remove(at);
+        total -= longest;
+        dropped += 1;
+    }
+    dropped
 }
 
 #[cfg(test)]

@@ -19,6 +19,12 @@ pub const HEADER_BYTES: usize = 4 * 1024;
 /// The longest `Nova-Attempts` header, in bytes: the broker allows 64 KiB for all headers together.
 pub const ATTEMPTS_HEADER_BYTES: usize = 16 * 1024;
 
+/// The most bytes of headers that Nova writes into one message: the broker refuses more than 64 KiB with what it adds.
+pub const HEADER_BLOCK_BYTES: usize = 60 * 1024;
+
+/// The longest trace header that is passed on, in bytes: W3C's own has 55, a later version may be longer.
+pub const TRACE_BYTES: usize = 256;
+
 /// The longest message of an error that is kept, in bytes.
 pub const MESSAGE_BYTES: usize = 2 * 1024;
 
