@@ -6,7 +6,7 @@ use nova_types::{Policy, UnixMillis, codes};
 use nova_wire::{AttemptRecord, ErrorBody};
 
 /// How often workers may die over one task before it is taken for poison. Each time costs a lease.
-const CRASH_LIMIT: u64 = 10;
+const CRASH_LIMIT: u32 = 10;
 
 /// What is known when a task is delivered.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) now: UnixMillis,
     /// What earlier attempts left; `None` when nothing can have been.
     pub(crate) record: Option<&'a AttemptRecord>,
+    /// When that was stored.
+    pub(crate) recorded: Option<UnixMillis>,
     /// Whether someone asked for its end.
     pub(crate) is_cancelled: bool,
     /// What holds for it.
@@ -36,6 +38,11 @@ pub(crate) enum Admission {
     Start {
         /// Its number, from 1.
         attempt: u32,
+    },
+    /// Look again later: another attempt may still be under way.
+    Wait {
+        /// The pause.
+        pause: Duration,
     },
     /// End the task without starting it.
     End {
@@ -65,13 +72,12 @@ pub(crate) fn admit(facts: &Facts<'_>) -> Admission {
     }
     if facts.deliveries > 1 {
         // Whoever wrote the attempt record last saw no outcome then; before that nobody can know.
-        let last_seen = record.failures.last().map_or(facts.submitted, |failure| failure.finished.max(facts.submitted));
+        let last_seen = facts.recorded.map_or(facts.submitted, |at| at.max(facts.submitted));
         if facts.now.since(last_seen) > facts.outcomes_kept {
             return end(false, codes::STALE, "delivered again after its outcome may have been forgotten".into());
         }
-        // Each failure, snooze and hand-back explains one more delivery; what is left is workers that died.
-        let explained = 1 + u64::from(record.failed) + u64::from(record.snoozes);
-        let crashes = facts.deliveries.saturating_sub(explained);
+        // Starts are noted only from the second on; the first was lost, too.
+        let crashes = record.unended.saturating_add(1);
         if crashes >= CRASH_LIMIT {
             return end(false, codes::POISON, format!("its workers were lost {crashes} times"));
         }
@@ -85,6 +91,9 @@ pub(crate) fn admit(facts: &Facts<'_>) -> Admission {
         return end(false, code, message);
     }
     match &record.claim {
+        Some(claim) if facts.is_costly && facts.now < claim.at.plus(facts.policy.timeout) => {
+            Admission::Wait { pause: claim.at.plus(facts.policy.timeout).since(facts.now) }
+        }
         Some(claim) if facts.is_costly => {
             let message =
                 format!("attempt {} began at worker {} and nobody knows how it ended", claim.attempt, claim.worker);
@@ -92,6 +101,15 @@ pub(crate) fn admit(facts: &Facts<'_>) -> Admission {
         }
         _ => Admission::Start { attempt: record.next_attempt() },
     }
+}
+
+/// Whether this start is to be noted, so that a task that takes its workers down is known in time.
+///
+/// Deliveries alone do not tell: a task that was put off, or handed back unread, is delivered again, too. A failure, a
+/// snooze and a noted hand-back explain one each.
+pub(crate) fn is_to_be_noted(deliveries: u64, record: &AttemptRecord) -> bool {
+    let explained = 1 + u64::from(record.failed) + u64::from(record.snoozes);
+    record.unended > 0 || deliveries > explained
 }
 
 #[cfg(test)]
@@ -127,6 +145,7 @@ mod tests {
             submitted: UnixMillis(0),
             now: UnixMillis(10),
             record: None,
+            recorded: None,
             is_cancelled: false,
             policy,
             is_costly: false,
@@ -135,6 +154,7 @@ mod tests {
         change(&mut facts);
         let got = match admit(&facts) {
             Admission::Start { attempt } => format!("start {attempt}"),
+            Admission::Wait { pause } => format!("wait {}", pause.as_millis()),
             Admission::End { is_cancel, error, .. } => {
                 format!("{}{}", if is_cancel { "cancel " } else { "" }, error.code)
             }
@@ -158,16 +178,28 @@ mod tests {
         check("expired", &policy, |f| f.now = UnixMillis(1_000), "expired");
         let all = record(5);
         check("exhausted", &policy, |f| f.record = Some(&all), "exit");
-        check("poison", &policy, |f| f.deliveries = 11, "poison");
-        check(
-            "explained deliveries",
-            &policy,
-            |f| {
-                f.deliveries = 11;
-                f.record = Some(&all)
-            },
-            "exit",
-        );
+        check("put off time and again", &policy, |f| f.deliveries = 1000, "start 1");
+        for (unended, expect) in [(8, "start 1"), (9, "poison")] {
+            let lost = AttemptRecord { unended, ..AttemptRecord::default() };
+            check(
+                "lost workers",
+                &policy,
+                |f| {
+                    f.deliveries = 2;
+                    f.record = Some(&lost)
+                },
+                expect,
+            );
+        }
+    }
+
+    #[test]
+    fn a_start_is_noted_where_a_delivery_is_unexplained() {
+        assert!(!is_to_be_noted(1, &AttemptRecord::default()));
+        assert!(is_to_be_noted(2, &AttemptRecord::default()));
+        assert!(!is_to_be_noted(3, &record(2)));
+        assert!(is_to_be_noted(4, &record(2)));
+        assert!(is_to_be_noted(1, &AttemptRecord { unended: 1, ..AttemptRecord::default() }), "a broker counts anew");
     }
 
     #[test]
@@ -183,15 +215,15 @@ mod tests {
             "stale",
         );
         check("old, but delivered for the first time", &policy, |f| f.now = UnixMillis(600), "start 1");
-        let mut seen = record(1);
-        seen.failures[0].finished = UnixMillis(400);
+        let seen = record(1);
         check(
             "old, seen since",
             &policy,
             |f| {
                 f.deliveries = 2;
                 f.now = UnixMillis(600);
-                f.record = Some(&seen)
+                f.record = Some(&seen);
+                f.recorded = Some(UnixMillis(400))
             },
             "start 2",
         );
@@ -199,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_costly_task_never_starts_twice_unasked() {
-        let policy = policy();
+        let policy = Policy { timeout: Duration::from_millis(100), ..policy() };
         let worker = WorkerId::new("w").expect("an id");
         let claimed = AttemptRecord {
             claim: Some(Claim { attempt: 1, worker, nonce: "n".into(), at: UnixMillis(1) }),
@@ -210,9 +242,19 @@ mod tests {
             &policy,
             |f| {
                 f.is_costly = true;
+                f.now = UnixMillis(101);
                 f.record = Some(&claimed)
             },
             "interrupted",
+        );
+        check(
+            "costly, and its attempt may still run",
+            &policy,
+            |f| {
+                f.is_costly = true;
+                f.record = Some(&claimed)
+            },
+            "wait 91",
         );
         check("not costly", &policy, |f| f.record = Some(&claimed), "start 1");
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
 use nova_types::{Policy, UnixMillis, codes};
-use nova_wire::{Claim, ErrorBody, EventKind, Payload, Task, limits};
+use nova_wire::{AttemptRecord, Claim, ErrorBody, EventKind, Payload, Task, limits};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::{Admission, Facts, admit};
+use crate::admit::{Admission, Facts, admit, is_to_be_noted};
 use crate::blocking::panic_text;
 use crate::context::{ContextParts, Reporter};
 use crate::end::Ending;
@@ -24,6 +24,8 @@ use crate::{CheckpointError, Context, Next, Verdict, lease};
 
 /// How often progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// How often a payload that is missing is looked for, a second apart, before it counts as gone.
+const LOOKS: u64 = 5;
 
 /// A task that may start.
 pub(crate) struct Case {
@@ -63,12 +65,16 @@ impl Station {
             None => tokio::select! {
                 slot = self.slots.take() => slot,
                 // Not started: whoever stops or loses the lease now has done nothing.
-                () = self.drain.cancelled() => {
-                    return self.settle(&case.delivery.token, Settle::Nak { delay: Duration::ZERO }).await;
-                }
+                () = self.drain.cancelled() => return self.hand_back(&case).await,
                 () = lost.cancelled() => return,
             },
         };
+        if self.hard.is_cancelled() {
+            return self.hand_back(&case).await;
+        }
+        if self.begin(&case).await.is_none() {
+            return;
+        }
         // It may have waited for the slot, and been cancelled meanwhile.
         if self.cancels.contains(&case.task.id) {
             let ending = Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started"));
@@ -104,6 +110,8 @@ impl Station {
         }
         if let Some(ttl) = case.policy.outcome_ttl.filter(|ttl| *ttl < self.shortest_ttl()) {
             let message = format!("outcome TTL {ttl:?} is shorter than the fence needs, {:?}", self.shortest_ttl());
+            // The refusal is an outcome, too, and lives as long as any.
+            case.policy.outcome_ttl = None;
             self.end(&case, Ending::dead(ErrorBody::new(codes::BAD_HEADER, &message))).await;
             return None;
         }
@@ -113,6 +121,7 @@ impl Station {
             submitted: case.delivery.at,
             now: self.clock.now(),
             record: is_suspect.then_some(&record),
+            recorded: case.attempts.stored_at().await,
             is_cancelled: self.cancels.contains(&case.task.id),
             policy: &case.policy,
             is_costly: self.policy.is_costly,
@@ -120,6 +129,10 @@ impl Station {
         });
         match admission {
             Admission::Start { attempt } => case.attempt = attempt,
+            Admission::Wait { pause } => {
+                self.settle(&case.delivery.token, Settle::Nak { delay: pause.min(limits::NAK_DELAY) }).await;
+                return None;
+            }
             Admission::End { attempts, is_cancel, error } => {
                 case.attempt = attempts;
                 let ending = if is_cancel { Ending::cancelled(error) } else { Ending::dead(error) };
@@ -128,9 +141,6 @@ impl Station {
             }
         }
         let payload = self.input(&case).await?;
-        if self.policy.is_costly {
-            self.claim(&case).await?;
-        }
         Some((case, payload))
     }
 
@@ -161,7 +171,10 @@ impl Station {
         let Some(blob) = &case.task.blob else { return Some(case.task.payload.clone()) };
         match self.blobs.get(blob).await {
             Ok(bytes) => Some(Payload { content_type: case.task.payload.content_type, bytes }),
-            Err(error) if error.is_transient() => {
+            // A replica may be a moment behind, and a store that cannot be reached says nothing of what is in it.
+            Err(error @ (BlobError::Reach { .. } | BlobError::Missing { .. }))
+                if !matches!(error, BlobError::Missing { .. }) || case.delivery.deliveries < LOOKS =>
+            {
                 tracing::warn!(task = %case.task.id, %error, "input could not be fetched");
                 self.put_off(&case.delivery.token).await;
                 None
@@ -174,18 +187,27 @@ impl Station {
         }
     }
 
-    /// Notes that a costly attempt begins, so that nobody begins it again.
-    async fn claim(&self, case: &Case) -> Option<()> {
-        let claim = Claim {
+    /// Notes that an attempt begins where that must be known: a costly one, so that nobody begins it again, and one of a
+    /// task that may have taken workers down.
+    async fn begin(&self, case: &Case) -> Option<()> {
+        let is_to_be_noted = is_to_be_noted(case.delivery.deliveries, &case.attempts.record().await);
+        if !is_to_be_noted && !self.policy.is_costly {
+            return Some(());
+        }
+        let claim = self.policy.is_costly.then(|| Claim {
             attempt: case.attempt,
             worker: self.worker.clone(),
             nonce: case.nonce.clone(),
             at: self.clock.now(),
+        });
+        let note = |record: &mut AttemptRecord| {
+            record.unended += u32::from(is_to_be_noted);
+            record.claim = claim.clone();
         };
-        match case.attempts.change(case.attempt, |record| record.claim = Some(claim.clone())).await {
+        match case.attempts.change(case.attempt, note).await {
             Ok(()) => Some(()),
             Err(error) => {
-                tracing::warn!(task = %case.task.id, %error, "a costly attempt could not be claimed");
+                tracing::warn!(task = %case.task.id, %error, "the start of an attempt could not be noted");
                 self.put_off(&case.delivery.token).await;
                 None
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nova_broker::{BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
+use nova_broker::{BlobError, BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
 use nova_types::{Generation, Outcome, OutcomeKind, TaskId, Usage, codes};
 use nova_wire::{
     AttemptRecord, BadTask, ContentType, DeadLetter, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task,
@@ -14,6 +14,9 @@ use crate::judge::Fate;
 use crate::record::{Record, Written, read};
 use crate::retry::NotKept;
 use crate::station::Station;
+
+/// The pause before a large result is stored again; a store that has room again is noticed within it.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a task ends for good.
 pub(crate) struct Ending {
@@ -59,7 +62,7 @@ impl Station {
                 self.meters.snoozes.inc();
                 let kept = case.attempts.change(case.attempt, |record| {
                     record.snoozes += 1;
-                    record.claim = None;
+                    record.ended();
                 });
                 match kept.await {
                     Err(NotKept::Overtaken { .. }) => self.fenced(case).await,
@@ -70,9 +73,24 @@ impl Station {
                     Ok(()) => self.later(case, pause).await,
                 }
             }
-            Fate::HandBack => self.settle(&case.delivery.token, Settle::Nak { delay: Duration::ZERO }).await,
+            Fate::HandBack => self.hand_back(case).await,
             Fate::Drop => self.fenced(case).await,
         }
+    }
+
+    /// Gives a task back at once, unfinished or not even begun; the note says that no worker was lost over it and that it
+    /// had no outcome then. What a costly attempt claimed stays: it may have begun.
+    pub(crate) async fn hand_back(&self, case: &Case) {
+        let noted = case.attempts.change(case.attempt, |record| {
+            record.snoozes += 1;
+            record.unended = 0;
+        });
+        match noted.await {
+            Err(NotKept::Overtaken { .. }) => return self.fenced(case).await,
+            Err(error) => tracing::warn!(task = %case.task.id, %error, "hand-back was not noted"),
+            Ok(()) => {}
+        }
+        self.settle(&case.delivery.token, Settle::Nak { delay: Duration::ZERO }).await;
     }
 
     /// Ends a task for good.
@@ -81,7 +99,8 @@ impl Station {
         let mut ending = ending;
         let blob = match self.move_large_result(case, &mut ending).await {
             Ok(blob) => blob,
-            Err(()) => return self.put_off(&case.delivery.token).await,
+            // Given up: whoever gets the task next makes the result again.
+            Err(()) => return,
         };
         let payload = match (ending.payload, &ending.error) {
             (Some(payload), _) => payload,
@@ -105,7 +124,7 @@ impl Station {
             payload,
             blob,
             ttl: case.policy.outcome_ttl,
-            traceparent: case.task.headers.get(name::TRACEPARENT).map(ToOwned::to_owned),
+            traceparent: case.task.headers.get(name::TRACEPARENT).filter(is_short).map(ToOwned::to_owned),
             reply: case.task.options.reply.clone(),
         };
         let history = case.attempts.record().await;
@@ -119,18 +138,25 @@ impl Station {
             return Ok(None);
         }
         let name = format!("out-{}-{}", self.name, case.nonce);
-        match self.blobs.put(&name, &payload.bytes).await {
-            Ok(blob) => {
-                payload.bytes = bytes::Bytes::new();
-                Ok(Some(blob.to_header()))
+        loop {
+            match self.blobs.put(&name, &payload.bytes).await {
+                Ok(blob) => {
+                    payload.bytes = bytes::Bytes::new();
+                    return Ok(Some(blob.to_header()));
+                }
+                // Held like an outcome that has no room: to let it go would be to do the work again.
+                Err(error @ BlobError::Store { .. }) => {
+                    self.meters.store_full.inc();
+                    tracing::error!(task = %case.task.id, %error, "result cannot be stored, holding the task");
+                }
+                Err(error) => {
+                    *ending = Ending::dead(ErrorBody::new(codes::BAD_RESULT, &error.to_string()));
+                    return Ok(None);
+                }
             }
-            Err(error) if error.is_transient() => {
-                tracing::warn!(task = %case.task.id, %error, "result could not be stored");
-                Err(())
-            }
-            Err(error) => {
-                *ending = Ending::dead(ErrorBody::new(codes::BAD_RESULT, &error.to_string()));
-                Ok(None)
+            tokio::select! {
+                () = tokio::time::sleep(STORE_PAUSE) => {}
+                () = self.hard.cancelled() => return Err(()),
             }
         }
     }
@@ -181,11 +207,15 @@ impl Station {
         nova_runtime::failpoint::hit("after-outcome");
         if let Some(error) = error.filter(|_| outcome.kind == OutcomeKind::Dead) {
             let letter = self.letter(delivery, outcome, error, history);
-            if !self.post(letter).await {
-                return self.put_off(&delivery.token).await;
+            // Without its letter the task stays, to be concluded when it comes again; its end is told all the same.
+            if self.post(letter).await {
+                self.settle(&delivery.token, Settle::Ack).await;
+            } else {
+                self.put_off(&delivery.token).await;
             }
+        } else {
+            self.settle(&delivery.token, Settle::Ack).await;
         }
-        self.settle(&delivery.token, Settle::Ack).await;
         nova_runtime::failpoint::hit("after-ack");
         record.tell(&self.broker).await;
         self.meters.finished(outcome.kind).inc();
@@ -267,17 +297,40 @@ impl Station {
     }
 
     /// Writes a dead letter; one that stands already is as good.
-    async fn post(&self, letter: DeadLetter) -> bool {
+    async fn post(&self, mut letter: DeadLetter) -> bool {
+        let error = match self.put_letter(&letter).await {
+            Ok(()) => return true,
+            Err(PublishError::Conflict { .. }) => {
+                // A replicated stream says so, too, of one that is about to be stored.
+                let subject = subject::dead(&self.name, &letter.task);
+                return matches!(self.broker.last(assets::DEAD.to_owned(), subject).await, Ok(Some(_)));
+            }
+            // A task as large as the broker takes has no room for what a letter says beside it.
+            Err(PublishError::TooLarge { .. }) => {
+                let name = format!("in-{}-{}", self.name, self.nonces.next());
+                match self.blobs.put(&name, &letter.body).await {
+                    Ok(blob) => {
+                        letter.headers.set(name::BLOB, blob.to_header());
+                        letter.body = bytes::Bytes::new();
+                        match self.put_letter(&letter).await {
+                            Ok(()) => return true,
+                            Err(error) => error.to_string(),
+                        }
+                    }
+                    Err(error) => error.to_string(),
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        self.meters.store_full.inc();
+        tracing::error!(task = %letter.task, error, "dead letter cannot be stored, holding the task");
+        false
+    }
+
+    async fn put_letter(&self, letter: &DeadLetter) -> Result<(), PublishError> {
         let subject = subject::dead(&self.name, &letter.task);
         let message = Message::new(subject, letter.body.clone()).with_headers(letter.to_headers());
-        match self.broker.publish(message, Expect::NOTHING).await {
-            Ok(_) | Err(PublishError::Conflict { .. }) => true,
-            Err(error) => {
-                self.meters.store_full.inc();
-                tracing::error!(task = %letter.task, %error, "dead letter cannot be stored, holding the task");
-                false
-            }
-        }
+        self.broker.publish(message, Expect::NOTHING).await.map(|_| ())
     }
 
     async fn note_failure(&self, case: &Case, error: &ErrorBody) -> Result<(), NotKept> {
@@ -321,12 +374,17 @@ impl Station {
             return self.settle(token, Settle::Nak { delay: pause }).await;
         }
         let message = self.scheduled(case, pause);
-        match self.broker.publish(message, Expect::NOTHING).await {
-            // A conflict is our own schedule of an earlier try.
-            Ok(_) | Err(PublishError::Conflict { .. }) => self.settle(token, Settle::Ack).await,
+        let mut scheduled = self.broker.publish(message.clone(), Expect::NOTHING).await;
+        if matches!(scheduled, Err(PublishError::Unknown { .. })) {
+            // Inside the dedupe window: what is stored already is a duplicate then, and no conflict.
+            scheduled = self.broker.publish(message, Expect::NOTHING).await;
+        }
+        match scheduled {
+            Ok(_) => self.settle(token, Settle::Ack).await,
+            // Also where another's schedule stands under this id: that one brings another task, or none.
             Err(error) => {
-                tracing::warn!(task = %case.task.id, %error, "a long pause was not scheduled");
-                self.settle(token, Settle::Nak { delay: limits::NAK_DELAY }).await;
+                tracing::warn!(task = %case.task.id, %error, "a long pause was not scheduled, the queue keeps it");
+                self.settle(token, Settle::Nak { delay: pause }).await;
             }
         }
     }
@@ -339,6 +397,10 @@ impl Station {
         headers.set(name::SCHEDULE_TARGET, subject::due(&self.name, case.task.priority));
         Message::new(subject::schedule(&self.name, &case.task.id), case.delivery.body.clone()).with_headers(headers)
     }
+}
+
+fn is_short(text: &&str) -> bool {
+    text.len() <= limits::TRACE_BYTES
 }
 
 fn encode_error(content_type: ContentType, error: &ErrorBody) -> Payload {

@@ -22,9 +22,11 @@ pub(crate) async fn keep(broker: &BrokerRef, token: &AckToken, lease: Duration, 
         if extended.elapsed() >= lease {
             return;
         }
+        let asked = Instant::now();
         let is_up = connection.borrow().is_up;
-        if is_up && broker.settle(token, Settle::Extend).await.is_ok() {
-            extended = Instant::now();
+        // A full buffer of a connection that is gone must not keep this from noticing.
+        if is_up && matches!(tokio::time::timeout(lease / 3, broker.settle(token, Settle::Extend)).await, Ok(Ok(()))) {
+            extended = asked;
         }
     }
 }

@@ -28,12 +28,11 @@ pub(crate) struct Puller {
     rota: Rota,
     /// One waiting pull per priority, kept over rounds: a dropped one would still take tasks at the broker.
     waiting: [Option<Pull>; 3],
-    epoch: u64,
 }
 
 impl Puller {
     pub(crate) fn new(station: Arc<Station>, running: TaskTracker) -> Self {
-        Self { station, running, rota: Rota::default(), waiting: [None, None, None], epoch: 0 }
+        Self { station, running, rota: Rota::default(), waiting: [None, None, None] }
     }
 
     /// Takes tasks until the worker drains.
@@ -64,20 +63,16 @@ impl Puller {
     async fn renew(&mut self) {
         let mut connection = self.station.broker.connection();
         let now = *connection.borrow_and_update();
-        if now.epoch == self.epoch && now.is_up {
+        if now.is_up && self.station.horizon.is_of(now.epoch) {
             return;
         }
-        if connection.wait_for(|c| c.is_up).await.is_err() {
-            return;
-        }
+        // Taken before the broker is asked: should the connection change meanwhile, it is asked again.
+        let Ok(epoch) = connection.wait_for(|c| c.is_up).await.map(|c| c.epoch) else { return };
         self.waiting = [None, None, None];
         let stream = assets::tasks_stream(&self.station.name);
         let name = assets::consumer(Priority::Normal).to_owned();
         match self.station.broker.consumer(stream, name).await {
-            Ok(Some(info)) => {
-                self.station.horizon.set(info.now);
-                self.epoch = connection.borrow().epoch;
-            }
+            Ok(Some(info)) => self.station.horizon.set(epoch, info.now),
             // Until it answers every task counts as one that may have run before: slower, never wrong.
             Ok(None) => tracing::error!(skill = %self.station.name, "queue is gone: run `nova provision check`"),
             Err(error) => tracing::warn!(skill = %self.station.name, %error, "could not look at the queue"),
@@ -92,17 +87,32 @@ impl Puller {
     async fn round(&mut self) -> Result<usize, BrokerError> {
         let mut free = vec![self.free_slot().await];
         free.extend(self.station.slots.take_free(BATCH - 1));
-        let mut came = 0;
+        let (mut came, mut failed) = (0, None);
         for priority in self.rota.next() {
             if free.is_empty() {
                 break;
             }
-            let mut pulled = pull(&self.station, priority, free.len(), None).await?;
-            while let Some(item) = pulled.next().await {
-                if let PullItem::Delivery(delivery) = item? {
-                    came += 1;
-                    self.start(*delivery, free.pop());
-                }
+            match self.take(priority, &mut free).await {
+                Ok(taken) => came += taken,
+                Err(error @ BrokerError::Disconnected { .. }) => return Err(error),
+                // A consumer that is gone or has too much out must not keep the others from being asked.
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if came == 0 => Err(error),
+            _ => Ok(came),
+        }
+    }
+
+    /// Takes what is there of one priority, a slot for each; says how many came.
+    async fn take(&mut self, priority: Priority, free: &mut Vec<Slot>) -> Result<usize, BrokerError> {
+        let mut came = 0;
+        let mut pulled = pull(&self.station, priority, free.len(), None).await?;
+        while let Some(item) = pulled.next().await {
+            if let PullItem::Delivery(delivery) = item? {
+                came += 1;
+                self.start(*delivery, free.pop());
             }
         }
         Ok(came)
@@ -118,7 +128,7 @@ impl Puller {
                 biased;
                 slot = &mut slot => return slot,
                 delivery = brought(&mut self.waiting) => {
-                    if let Some(delivery) = delivery {
+                    if let Ok(Some(delivery)) = delivery {
                         self.start(delivery, None);
                     }
                 }
@@ -142,12 +152,18 @@ impl Puller {
         let mut connection = self.station.broker.connection();
         connection.borrow_and_update();
         tokio::select! {
-            delivery = brought(&mut self.waiting) => {
-                if let Some(delivery) = delivery {
+            delivery = brought(&mut self.waiting) => match delivery {
+                Ok(Some(delivery)) => {
                     let slot = self.station.slots.take_free(1).pop();
                     self.start(delivery, slot);
                 }
-            }
+                Ok(None) | Err(BrokerError::Disconnected { .. }) => {}
+                // Such as a consumer that was deleted: asked again at once, the broker would refuse as quickly.
+                Err(error) => {
+                    tracing::warn!(skill = %self.station.name, %error, "a waiting pull was cut off");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
             _ = connection.changed() => {}
         }
     }
@@ -165,26 +181,25 @@ async fn pull(
     station.broker.pull(PullRequest { stream, consumer, batch, wait }).await
 }
 
-/// What the first of the waiting pulls brings; `None` when one of them ended, which is then cleared.
+/// What the first of the waiting pulls brings; `None` or why when one of them ended, which is then cleared.
 ///
 /// # Cancel safety
 /// Safe: nothing is taken from a pull before this returns.
-async fn brought(waiting: &mut [Option<Pull>; 3]) -> Option<Delivery> {
+async fn brought(waiting: &mut [Option<Pull>; 3]) -> Result<Option<Delivery>, BrokerError> {
     std::future::poll_fn(|cx| {
         for pull in waiting.iter_mut() {
             while let Some(held) = pull {
                 match held.poll_next_unpin(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok(PullItem::Heartbeat))) => {}
-                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => return Poll::Ready(Some(*delivery)),
+                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => return Poll::Ready(Ok(Some(*delivery))),
                     Poll::Ready(Some(Err(error))) => {
-                        tracing::debug!(%error, "a waiting pull ended");
                         *pull = None;
-                        return Poll::Ready(None);
+                        return Poll::Ready(Err(error));
                     }
                     Poll::Ready(None) => {
                         *pull = None;
-                        return Poll::Ready(None);
+                        return Poll::Ready(Ok(None));
                     }
                 }
             }

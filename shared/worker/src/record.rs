@@ -107,7 +107,9 @@ impl Record {
     async fn compare(&self, broker: &BrokerRef) -> Option<Written> {
         let subject = subject::outcome(&self.outcome.skill, &self.outcome.task);
         let stored = broker.last(assets::OUTCOMES.to_owned(), subject).await.ok()??;
-        let theirs = read(&stored)?;
+        // A mark of the broker's is no outcome; one that cannot be read is, if only of a later version.
+        let text = stored.headers.get(name::OUTCOME)?;
+        let Ok(theirs) = parse_outcome(text) else { return Some(Written::Another) };
         let is_ours = theirs.worker == self.outcome.worker && theirs.nonce == self.outcome.nonce;
         Some(if is_ours { Written::Ours } else { Written::Another })
     }

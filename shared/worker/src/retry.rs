@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nova_broker::{BrokerError, BrokerRef, Expect, Message, PublishError};
-use nova_types::{Skill, TaskId};
+use nova_types::{Skill, TaskId, UnixMillis};
 use nova_wire::{AttemptRecord, assets, subject};
 use tokio::sync::Mutex;
 
@@ -41,15 +41,18 @@ pub(crate) struct Attempts {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Default)]
 struct State {
     record: AttemptRecord,
     sequence: u64,
+    /// When the record was stored, as far as it was read back.
+    at: Option<UnixMillis>,
 }
 
 impl Attempts {
     /// The attempts of a task that has none yet.
     pub(crate) fn none(broker: &BrokerRef, skill: &Skill, task: &TaskId) -> Self {
-        let state = Arc::new(Mutex::new(State { record: AttemptRecord::default(), sequence: 0 }));
+        let state = Arc::new(Mutex::new(State::default()));
         Self { broker: Arc::clone(broker), skill: skill.clone(), task: task.clone(), state }
     }
 
@@ -64,14 +67,14 @@ impl Attempts {
         let stored = self.broker.last(assets::ATTEMPTS.to_owned(), subject).await;
         let stored = stored.map_err(|source| NotKept::Read { task: self.task.clone(), source })?;
         Ok(match stored {
-            None => State { record: AttemptRecord::default(), sequence: 0 },
+            None => State::default(),
             Some(stored) => {
                 // A record that cannot be read counts as none, but the next write still goes on top of it.
                 let record = serde_json::from_slice(&stored.body).unwrap_or_else(|error| {
                     tracing::error!(task = %self.task, %error, "attempt record is unreadable");
                     AttemptRecord::default()
                 });
-                State { record, sequence: stored.sequence }
+                State { record, sequence: stored.sequence, at: Some(stored.at) }
             }
         })
     }
@@ -79,6 +82,11 @@ impl Attempts {
     /// What is known now.
     pub(crate) async fn record(&self) -> AttemptRecord {
         self.state.lock().await.record.clone()
+    }
+
+    /// When what is known was stored; `None` when nothing is, or it was this attempt that stored it.
+    pub(crate) async fn stored_at(&self) -> Option<UnixMillis> {
+        self.state.lock().await.at
     }
 
     /// What an earlier attempt left.
@@ -90,18 +98,21 @@ impl Attempts {
     /// Changes the record, for the attempt numbered `attempt`.
     ///
     /// # Errors
-    /// [`NotKept::Overtaken`] when that attempt has already failed by another's hand: this one is a zombie.
+    /// [`NotKept::Overtaken`] when that attempt has already failed, or another has claimed it: this one is a zombie.
     pub(crate) async fn change(&self, attempt: u32, change: impl Fn(&mut AttemptRecord)) -> Result<(), NotKept> {
         let mut state = self.state.lock().await;
         let mut tries = 0;
         loop {
+            if state.record.failed >= attempt {
+                return Err(NotKept::Overtaken { task: self.task.clone() });
+            }
             let mut wanted = state.record.clone();
             change(&mut wanted);
             let body = serde_json::to_vec(&wanted).expect("a plain record always encodes");
             let message = Message::new(subject::attempt(&self.skill, &self.task), body);
             match self.broker.publish(message, Expect::Last(state.sequence)).await {
                 Ok(receipt) => {
-                    *state = State { record: wanted, sequence: receipt.sequence };
+                    *state = State { record: wanted, sequence: receipt.sequence, at: None };
                     return Ok(());
                 }
                 Err(PublishError::Conflict { .. } | PublishError::Unknown { .. }) if tries < TRIES => {
@@ -110,7 +121,8 @@ impl Attempts {
                         *state = stored;
                         return Ok(());
                     }
-                    if stored.record.failed >= attempt {
+                    let claim = &stored.record.claim;
+                    if claim.is_some() && *claim != wanted.claim && *claim != state.record.claim {
                         return Err(NotKept::Overtaken { task: self.task.clone() });
                     }
                     *state = stored;

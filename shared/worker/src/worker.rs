@@ -176,7 +176,7 @@ impl Worker {
                 drain: options.shutdown.token(),
                 hard: options.shutdown.hard(),
                 nonces: Nonces::new(process.clone()),
-                horizon: Horizon::new(),
+                horizon: Horizon::new(broker.connection()),
             }));
         }
         if stations.is_empty() {

@@ -3,5 +3,7 @@
 mod bed;
 mod ends;
 mod faults;
+mod hostile;
+mod races;
 mod skills;
 mod stops;
