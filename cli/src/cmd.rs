@@ -12,8 +12,11 @@ mod cancel;
 mod check;
 mod completion;
 mod dead;
+mod demo;
+mod dev;
 mod provision;
 mod queue;
+mod review;
 mod schedule;
 mod show;
 mod skill;
@@ -27,6 +30,9 @@ mod worker;
 /// Everything `nova` can do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Dev(dev::Args),
+    Demo(demo::Args),
+    Review(review::Args),
     Submit(submit::Args),
     Wait(wait::Args),
     Show(show::Args),
@@ -55,6 +61,9 @@ impl Command {
     /// Runs the command; those that speak to the fleet are connected first.
     pub(crate) fn run(self, global: &Global, out: Out) -> Result<Exit, Failure> {
         match self {
+            Self::Dev(args) => dev::run(out, args),
+            Self::Demo(args) => demo::run(out, args),
+            Self::Review(args) => review::run(global, out, args),
             Self::Submit(args) => online(global, out, |cx| submit::run(cx, args)),
             Self::Wait(args) => online(global, out, |cx| wait::run(cx, args)),
             Self::Show(args) => online(global, out, |cx| show::run(cx, args)),

@@ -9,6 +9,8 @@ mod cmd;
 mod confirm;
 mod connect;
 mod cx;
+mod demo;
+mod dev;
 mod devfile;
 mod end;
 mod exit;
@@ -19,6 +21,7 @@ mod input;
 mod moment;
 mod out;
 mod progress;
+mod review;
 mod root;
 mod task_arg;
 

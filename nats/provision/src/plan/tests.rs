@@ -37,6 +37,7 @@ fn consumer_info(spec: &ConsumerSpec) -> ConsumerInfo {
         spec: spec.clone(),
         ack_floor: 3,
         delivered: 5,
+        deliveries: 5,
         last_delivered: None,
         ack_pending: 2,
         redelivered: 0,

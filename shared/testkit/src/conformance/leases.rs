@@ -119,7 +119,7 @@ pub(super) async fn a_nak_without_delay_comes_at_once(broker: BrokerRef) {
     let second = ground.next("c").await;
     assert_eq!((second.sequence, second.deliveries), (first.sequence, 2));
     let info = ground.consumer_info("c").await;
-    assert_eq!((info.ack_pending, info.redelivered, info.pending), (1, 1, 0));
+    assert_eq!((info.ack_pending, info.redelivered, info.pending, info.deliveries), (1, 1, 0, 2));
 }
 
 pub(super) async fn a_nak_waits_for_its_delay(broker: BrokerRef) {

@@ -1,0 +1,137 @@
+//! `nova demo`: a fleet of its own reviews a repository, and one of its workers is killed on the way.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nova_provision::{Catalogue, Profile};
+use nova_types::Priority;
+
+use crate::cx::runtime;
+use crate::demo::{Drama, Scratch};
+use crate::dev::fleet::{Fleet, Options};
+use crate::dev::signals::{Asked, Signals};
+use crate::dev::workers::Wanted;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::progress::Progress;
+use crate::review::git::{self, Listing};
+use crate::review::live::Live;
+use crate::review::report::Report;
+use crate::review::run::{Plan, review, skill};
+use crate::review::{reader, show};
+
+/// Findings of one severity that are shown: the demo is about the fleet; the SARIF file has them all.
+const MOST_SHOWN: usize = 8;
+/// The largest file that is read; the workers take no larger one.
+const MAX_FILE_BYTES: u64 = 2 * 1024 * 1024;
+/// How long nothing may happen; a killed worker's tasks come back after their lease of ten seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Show what a fleet does: review a repository and lose a worker on the way
+///
+/// Starts a fleet of its own on a free port, submits one code-review task per source file, kills one worker with SIGKILL
+/// in the middle, and shows that every task still has exactly one outcome. Nothing of it stays but the SARIF file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The repository to review
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    repo: PathBuf,
+    /// How many workers review
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=16))]
+    workers: u32,
+    /// Where the findings go as SARIF
+    #[arg(long, value_name = "FILE", default_value = "target/demo/review.sarif")]
+    sarif: PathBuf,
+    /// Keep the fleet's data and log, and say where
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is nothing to review, or the fleet does not start; the failure says what to do.
+pub(crate) fn run(out: Out, args: Args) -> Result<Exit, Failure> {
+    let listing = git::list(&args.repo)?;
+    let expected = reader::promising(&listing);
+    if expected == 0 {
+        let tracked = listing.entries.len();
+        let message = format!("{} has no source file to review ({tracked} tracked files)", args.repo.display());
+        return Err(Failure::new(Exit::USAGE, "nothing_to_review", message)
+            .help("name a repository with Rust, Python, JavaScript, TypeScript or Go: REPO=path, or --repo PATH"));
+    }
+    let scratch = Scratch::new(args.keep)?;
+    let done = runtime()?.block_on(async {
+        let mut signals = Signals::listen()?;
+        tokio::select! {
+            done = perform(&out, &args, listing, scratch.path()) => done,
+            asked = signals.next() => Ok(match asked {
+                Asked::Interrupt => Exit::INTERRUPTED,
+                Asked::Terminate => Exit::FAILURE,
+            }),
+        }
+    });
+    if args.keep {
+        out.say(format!("the fleet's data and log: {}", scratch.path().display()));
+    }
+    done
+}
+
+async fn perform(out: &Out, args: &Args, listing: Listing, store: &Path) -> Result<Exit, Failure> {
+    let options = Options {
+        store: store.to_path_buf(),
+        port: 0,
+        profile: Profile::Fast,
+        catalogue: Catalogue::built_in(),
+        workers: crew(args.workers),
+        echo: None,
+    };
+    let progress = Progress::spinner(out, "starting a fleet");
+    let fleet = Fleet::start(options, &|what| progress.note(what)).await;
+    drop(progress);
+    let mut fleet = fleet?;
+    let workers = if args.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", args.workers) };
+    out.say(format!("fleet     nats-server {}, coordinator, {workers} of skill code-review", fleet.server_version()));
+    let reviewed = act(out, &fleet, listing).await;
+    let progress = Progress::spinner(out, "stopping the fleet");
+    fleet.stop().await;
+    drop(progress);
+    let report = reviewed?;
+    show::write_sarif(&report, &args.sarif)?;
+    out.say("");
+    show::show(out, &report, Some(&args.sarif), Some(MOST_SHOWN))?;
+    Ok(show::exit(&report, None))
+}
+
+/// Only reviewers: the demo is to start fast.
+fn crew(count: u32) -> Vec<Wanted> {
+    let catalogue = Catalogue::built_in();
+    catalogue
+        .skills()
+        .map(|one| Wanted { skill: one.clone(), count: if *one == skill() { count } else { 0 } })
+        .collect()
+}
+
+async fn act(out: &Out, fleet: &Fleet, listing: Listing) -> Result<Report, Failure> {
+    let plan = Plan {
+        priority: Priority::Normal,
+        max_file_bytes: MAX_FILE_BYTES,
+        rules: None,
+        lists_rules: true,
+        patience: PATIENCE,
+    };
+    let expected = reader::promising(&listing);
+    out.say(format!("review    {}: {expected} source files, one task each", listing.root.display()));
+    let mut live = Live::begin(out, fleet.client(), &skill(), expected);
+    let mut drama = Drama::new(fleet, expected);
+    let report = review(fleet.client(), listing, &plan, |step, report| {
+        drama.go_on(&step, report).into_iter().for_each(|line| live.say(line));
+        live.show(report, drama.note());
+    })
+    .await;
+    drop(live);
+    let report = report?;
+    drama.curtain(&report).into_iter().for_each(|line| out.say(line));
+    Ok(report)
+}
