@@ -85,6 +85,15 @@ impl AttemptRecord {
         while self.failures.len() > 2 && self.history_json().len() > limits::ATTEMPTS_HEADER_BYTES {
             self.failures.remove(self.failures.len() / 2);
         }
+        // Even two can be too long, for an escaped character takes up to six times its room.
+        let mut most = limits::MESSAGE_BYTES;
+        while most > 0 && self.history_json().len() > limits::ATTEMPTS_HEADER_BYTES {
+            most /= 2;
+            for failure in &mut self.failures {
+                let short = limits::clip(&failure.message, most).len();
+                failure.message.truncate(short);
+            }
+        }
     }
 
     /// The failures as JSON, one line, at most [`limits::ATTEMPTS_HEADER_BYTES`] once the record has been kept short.
@@ -133,6 +142,16 @@ mod tests {
         assert!(record.history_json().is_ascii());
         let numbers: Vec<u32> = record.failures.iter().map(|f| f.attempt).collect();
         assert_eq!((numbers.first(), numbers.last()), (Some(&1), Some(&200)));
+    }
+
+    #[test]
+    fn messages_that_grow_when_escaped_still_fit() {
+        let mut record = AttemptRecord::default();
+        for n in 1..=3 {
+            record.fail(failure(n, &"\u{1}".repeat(4000)));
+        }
+        assert!(record.history_json().len() <= limits::ATTEMPTS_HEADER_BYTES, "{}", record.history_json().len());
+        assert!(record.failures.iter().all(|failure| !failure.message.is_empty()));
     }
 
     #[test]
