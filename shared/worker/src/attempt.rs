@@ -119,7 +119,7 @@ impl Station {
         let admission = admit(&Facts {
             deliveries: case.delivery.deliveries,
             submitted: case.delivery.at,
-            now: self.clock.now(),
+            now: self.now(),
             record: is_suspect.then_some(&record),
             recorded: case.attempts.stored_at().await,
             is_cancelled: self.cancels.contains(&case.task.id),
@@ -198,7 +198,7 @@ impl Station {
             attempt: case.attempt,
             worker: self.worker.clone(),
             nonce: case.nonce.clone(),
-            at: self.clock.now(),
+            at: self.now(),
         });
         let note = |record: &mut AttemptRecord| {
             record.unended += u32::from(is_to_be_noted);
@@ -215,7 +215,7 @@ impl Station {
     }
 
     async fn run(self: Arc<Self>, case: Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
-        let now = self.clock.now();
+        let now = self.now();
         if case.attempt == 1 {
             self.meters.wait.observe(now.since(case.delivery.at));
         }
@@ -263,7 +263,7 @@ impl Station {
             self.meters.leases_lost.inc();
         }
         nova_runtime::failpoint::hit("after-run");
-        let fate = judge(ended, case.attempt, &case.policy, self.clock.now(), fastrand::f64());
+        let fate = judge(ended, case.attempt, &case.policy, self.now(), fastrand::f64());
         self.settle_fate(&case, fate, context.usage()).await;
     }
 

@@ -137,7 +137,8 @@ impl Station {
         if payload.bytes.len() <= limits::INLINE_BYTES {
             return Ok(None);
         }
-        let name = format!("out-{}-{}", self.name, case.nonce);
+        // Two processes may have drawn one nonce; neither may replace what the other has named.
+        let name = format!("out-{}-{}-{:08x}", self.name, case.nonce, fastrand::u32(..));
         loop {
             match self.blobs.put(&name, &payload.bytes).await {
                 Ok(blob) => {
@@ -362,7 +363,7 @@ impl Station {
         self.later(case, after).await;
         let (task, code) = (&case.task.id, error.code.clone());
         let mut event = self.events.failure(EventKind::Retried, &self.name, task, case.attempt, code, &error.message);
-        event.next_at = Some(self.clock.now().plus(after));
+        event.next_at = Some(self.now().plus(after));
         self.events.store(event).await;
     }
 
@@ -392,7 +393,7 @@ impl Station {
     fn scheduled(&self, case: &Case, pause: Duration) -> Message {
         let generation = Generation(case.delivery.sequence);
         let mut headers: Headers = Task::republished_headers(&case.task.headers, &case.task.id, generation);
-        let at = nova_wire::format_rfc3339(self.clock.now().plus(pause));
+        let at = nova_wire::format_rfc3339(self.now().plus(pause));
         headers.set(name::SCHEDULE, format!("@at {at}"));
         headers.set(name::SCHEDULE_TARGET, subject::due(&self.name, case.task.priority));
         Message::new(subject::schedule(&self.name, &case.task.id), case.delivery.body.clone()).with_headers(headers)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use nova_broker::{BrokerError, Delivery, Pull, PullItem, PullRequest};
-use nova_types::Priority;
+use nova_types::{Priority, UnixMillis};
 use nova_wire::assets;
 use tokio_util::task::TaskTracker;
 
@@ -72,7 +72,8 @@ impl Puller {
         let stream = assets::tasks_stream(&self.station.name);
         let name = assets::consumer(Priority::Normal).to_owned();
         match self.station.broker.consumer(stream, name).await {
-            Ok(Some(info)) => self.station.horizon.set(epoch, info.now),
+            Ok(Some(info)) if info.now > UnixMillis(0) => self.station.horizon.set(epoch, info.now),
+            Ok(Some(_)) => tracing::error!(skill = %self.station.name, "the broker does not tell its time"),
             // Until it answers every task counts as one that may have run before: slower, never wrong.
             Ok(None) => tracing::error!(skill = %self.station.name, "queue is gone: run `nova provision check`"),
             Err(error) => tracing::warn!(skill = %self.station.name, %error, "could not look at the queue"),

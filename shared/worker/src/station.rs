@@ -9,6 +9,7 @@ use nova_runtime::{ClockRef, Counter, Gauge, Histogram, Metric, Metrics};
 use nova_types::{OutcomeKind, Skill, UnixMillis, WorkerId};
 use nova_wire::SkillPolicy;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Middleware;
@@ -69,6 +70,7 @@ pub(crate) struct Horizon {
 struct Known {
     epoch: u64,
     moment: UnixMillis,
+    asked: Instant,
 }
 
 impl Horizon {
@@ -82,12 +84,17 @@ impl Horizon {
 
     /// Sets the moment, asked for over the connection of that epoch or a later one.
     pub(crate) fn set(&self, epoch: u64, moment: UnixMillis) {
-        *self.known() = Some(Known { epoch, moment });
+        *self.known() = Some(Known { epoch, moment, asked: Instant::now() });
     }
 
     /// Whether the moment is that of the connection of this epoch.
     pub(crate) fn is_of(&self, epoch: u64) -> bool {
         self.known().is_some_and(|known| known.epoch == epoch)
+    }
+
+    /// What the broker's clock shows now; `None` before it was ever asked.
+    pub(crate) fn now(&self) -> Option<UnixMillis> {
+        self.known().map(|known| known.moment.plus(known.asked.elapsed()))
     }
 
     /// Whether a task stored then may have run; over a connection nobody has asked on yet, any may.
@@ -151,6 +158,12 @@ impl Meters {
 }
 
 impl Station {
+    /// Now by the broker's clock, for all that is compared with what the broker stored or is to do: workers whose own
+    /// clocks differ still agree on deadlines, ages and pauses.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.horizon.now().unwrap_or_else(|| self.clock.now())
+    }
+
     /// Settles a delivery; a broker that cannot be told delivers it again.
     pub(crate) async fn settle(&self, token: &AckToken, settle: Settle) {
         if let Err(error) = self.broker.settle(token, settle).await {

@@ -25,11 +25,12 @@ pub struct Running {
     pub worker: JoinHandle<Result<(), WorkerError>>,
 }
 
-struct BrokerClock(MemoryBroker);
+/// The broker's clock, or one that is ahead of it.
+struct BrokerClock(MemoryBroker, Duration);
 
 impl Clock for BrokerClock {
     fn now(&self) -> UnixMillis {
-        self.0.now()
+        self.0.now().plus(self.1)
     }
 }
 
@@ -48,6 +49,11 @@ impl Bed {
 
     /// Starts a worker over a connection of its own.
     pub fn start(&self, id: &str, slots: usize, worker: Worker) -> Running {
+        self.start_ahead(id, slots, worker, Duration::ZERO)
+    }
+
+    /// Starts a worker whose clock is ahead of the broker's.
+    pub fn start_ahead(&self, id: &str, slots: usize, worker: Worker, ahead: Duration) -> Running {
         let shutdown = Shutdown::manual();
         let options = WorkerOptions {
             id: WorkerId::new(id).expect("an id"),
@@ -56,7 +62,7 @@ impl Bed {
             outcomes_kept: Duration::from_secs(24 * 3600),
             labels: BTreeMap::new(),
             http: None,
-            clock: Arc::new(BrokerClock(self.memory.clone())),
+            clock: Arc::new(BrokerClock(self.memory.clone(), ahead)),
             metrics: Metrics::new(),
             shutdown: shutdown.clone(),
         };

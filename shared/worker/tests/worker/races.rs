@@ -245,3 +245,46 @@ async fn a_checkpoint_after_the_end_of_its_attempt_is_refused() {
     assert_eq!(&bed.outcome("a", "x").await.1.body[..], b"null");
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_with_a_wrong_clock_kills_no_task() {
+    let bed = Bed::new("a = { backoff = \"100s..100s\" }").await;
+    let skill = does("a", |_, cx: Context| async move {
+        match cx.attempt() {
+            1 => Err(Verdict::retry_after(Duration::from_secs(1), "busy", "x")),
+            2 => Err(Verdict::retry("down", "x")),
+            n => Ok(json!(n)),
+        }
+    });
+    let worker = bed.start_ahead("w", 1, Worker::new().skill(skill), Duration::from_secs(30 * 3600));
+    let deadline = nova_wire::format_rfc3339(bed.memory.now().plus(Duration::from_secs(3600)));
+    bed.submit("a", "x", &[("Nova-Deadline", &deadline)], "1").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(bed.count(assets::OUTCOMES, "nova.outcome.>").await, 0);
+    assert_eq!(bed.attempts("a", "x").await.failed, 2, "neither expired nor stale");
+    let due = || bed.count(assets::SCHEDULES, "nova.due.>");
+    assert_eq!(due().await, 0);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(due().await, 1, "scheduled by the broker's clock");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_was_deleted_is_worked_again_once_it_is_back() {
+    let bed = Bed::new("a = {}").await;
+    let worker = bed.start("w", 2, Worker::new().skill(does("a", |input, _| async move { Ok(input) })));
+    bed.submit("a", "before", &[], "1").await;
+    bed.outcome("a", "before").await;
+    let stream = assets::tasks_stream(&nova_types::Skill::new("a").expect("a skill"));
+    let consumers = bed.broker.consumers(stream.clone()).await.expect("readable");
+    let spec = bed.broker.stream(stream.clone()).await.expect("readable").expect("there").spec;
+    bed.broker.delete_stream(stream).await.expect("gone");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    bed.broker.put_stream(spec).await.expect("back");
+    for consumer in consumers {
+        bed.broker.put_consumer(consumer.spec).await.expect("back");
+    }
+    bed.submit("a", "after", &[], "1").await;
+    bed.outcome("a", "after").await;
+    worker.stop().await;
+}
