@@ -131,7 +131,9 @@ impl Bed {
     /// When the broker refuses.
     pub async fn empty(&self, skill: &str) -> anyhow::Result<()> {
         let stream = assets::tasks_stream(&Skill::new(skill)?);
-        self.broker.purge(stream, Purge::Below(u64::MAX)).await?;
+        let info = self.broker.stream(stream.clone()).await?.with_context(|| format!("no stream {stream}"))?;
+        // Not one further: the stream would go on from there.
+        self.broker.purge(stream, Purge::Below(info.last_sequence + 1)).await?;
         Ok(())
     }
 }
