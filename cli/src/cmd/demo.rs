@@ -122,7 +122,9 @@ async fn act(out: &Out, fleet: &Fleet, listing: Listing) -> Result<Report, Failu
         patience: PATIENCE,
     };
     let expected = reader::promising(&listing);
-    out.say(format!("review    {}: {expected} source files, one task each", listing.root.display()));
+    // The folder's own name: where it lies on this machine is of no interest, in a recording least of all.
+    let name = listing.root.file_name().unwrap_or(listing.root.as_os_str());
+    out.say(format!("review    {}: {expected} source files, one task each", name.display()));
     let mut live = Live::begin(out, fleet.client(), &skill(), expected);
     let mut drama = Drama::new(fleet, expected);
     let report = review(fleet.client(), listing, &plan, |step, report| {
