@@ -170,6 +170,11 @@ impl Broker for JetStream {
         let subject = token.0.clone();
         Box::pin(async move {
             let what = subject.clone();
+            // The client would send it over its next connection, when the message may be under another's lease: the
+            // broker would take it for that one. An ack is right at any time, for then all is written.
+            if settle != Settle::Ack && !self.connection.borrow().is_up {
+                return Err(BrokerError::Disconnected { what });
+            }
             let body = pull::settle_body(settle);
             self.client.publish(subject, body).await.map_err(|_| BrokerError::Disconnected { what })
         })

@@ -1,24 +1,29 @@
-//! Messages made to mislead whoever reads them, against a real nats-server.
+//! Messages made to mislead, and words that come too late, against a real nats-server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nova_broker::{BrokerRef, Discard, Expect, Message, Scan, StreamSpec, jetstream};
+use futures_util::StreamExt as _;
+use nova_broker::{
+    BrokerRef, ConsumerSpec, Delivery, Discard, Expect, Message, PullItem, PullRequest, Scan, Settle, Start,
+    StreamSpec, jetstream,
+};
+use nova_testkit::wait_until;
 use nova_wire::Headers;
+
+/// Long enough for any state to come on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
 
 async fn broker(server: &nova_testkit::NatsServer) -> BrokerRef {
     let options = jetstream::Options::new(server.url(), "hostile");
     Arc::new(jetstream::connect(options).await.expect("the server greets"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_cannot_lie_about_where_it_stands() {
-    let server = nova_testkit::NatsServer::start();
-    let broker = broker(&server).await;
-    let spec = StreamSpec {
-        name: "LIES".into(),
+fn stream(name: &str, subject: &str) -> StreamSpec {
+    StreamSpec {
+        name: name.into(),
         description: String::new(),
-        subjects: vec!["lies.>".into()],
+        subjects: vec![subject.into()],
         discard: Discard::Old,
         max_bytes: -1,
         max_messages: -1,
@@ -32,8 +37,14 @@ async fn a_message_cannot_lie_about_where_it_stands() {
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
         metadata: Default::default(),
-    };
-    broker.put_stream(spec).await.expect("a stream");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_cannot_lie_about_where_it_stands() {
+    let server = nova_testkit::NatsServer::start();
+    let broker = broker(&server).await;
+    broker.put_stream(stream("LIES", "lies.>")).await.expect("a stream");
     for n in 1..=3 {
         // A reader that goes on behind the sequence it was told would read the same page for ever.
         let headers = ["Nats-Sequence", "nats-sequence"].into_iter().fold(Headers::new(), |h, name| h.with(name, "1"));
@@ -47,4 +58,51 @@ async fn a_message_cannot_lie_about_where_it_stands() {
     let last = broker.last("LIES".into(), "lies.2".into()).await.expect("readable").expect("it stands");
     assert_eq!((last.sequence, last.subject.as_str(), last.headers.get("X-Mine")), (2, "lies.2", Some("kept")));
     assert!(last.at.0 > 0, "told by the broker's clock");
+}
+
+/// What a pull brings at once.
+async fn take(broker: &BrokerRef) -> Option<Delivery> {
+    let request = PullRequest { stream: "LATE".into(), consumer: "c".into(), batch: 1, wait: None };
+    match broker.pull(request).await.expect("a pull").next().await {
+        Some(Ok(PullItem::Delivery(delivery))) => Some(*delivery),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hand_back_over_a_lost_connection_never_comes_late() {
+    let server = nova_testkit::NatsServer::start();
+    let proxy = nova_testkit::Proxy::start(server.address()).await.expect("a port");
+    let cut_off = jetstream::connect(jetstream::Options::new(proxy.url(), "cut-off")).await.expect("the server greets");
+    let cut_off: BrokerRef = Arc::new(cut_off);
+    let broker = broker(&server).await;
+    broker.put_stream(stream("LATE", "late")).await.expect("a stream");
+    let consumer = ConsumerSpec {
+        stream: "LATE".into(),
+        name: "c".into(),
+        description: String::new(),
+        filter: "late".into(),
+        ack_wait: Duration::from_secs(1),
+        max_ack_pending: 1000,
+        max_waiting: 512,
+        start: Start::First,
+        metadata: Default::default(),
+    };
+    broker.put_consumer(consumer).await.expect("a consumer");
+    broker.publish(Message::new("late", "x"), Expect::Any).await.expect("stored");
+    let lost = take(&cut_off).await.expect("it is there");
+    proxy.refuse();
+    let mut connection = cut_off.connection();
+    connection.wait_for(|c| !c.is_up).await.expect("noticed");
+    // Its lease ends, and the message is another's.
+    let held = wait_until("the message to come again", SOON, || take(&broker)).await;
+    let _ = cut_off.settle(&lost.token, Settle::Nak { delay: Duration::ZERO }).await;
+    proxy.pass();
+    connection.wait_for(|c| c.is_up).await.expect("back");
+    cut_off.flush().await.expect("handled");
+    for _ in 0..5 {
+        broker.settle(&held.token, Settle::Extend).await.expect("extended");
+        assert_eq!(take(&broker).await, None, "it is still under its second lease");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

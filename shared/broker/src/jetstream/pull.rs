@@ -18,12 +18,16 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long a given-up pull's inbox is still listened to, so that what is on its way goes back at once.
 const LAST_ARRIVALS: Duration = Duration::from_millis(250);
 
+/// The longest pause the broker can count, about 292 years.
+const LONGEST_NANOS: u128 = i64::MAX as u128;
+
 /// The body of an ack of that kind.
 pub(super) fn settle_body(settle: Settle) -> Bytes {
     match settle {
         Settle::Ack => Bytes::from_static(b"+ACK"),
         Settle::Nak { delay: Duration::ZERO } => Bytes::from_static(b"-NAK"),
-        Settle::Nak { delay } => format!("-NAK {{\"delay\": {}}}", delay.as_nanos()).into(),
+        // A number the broker cannot read would bring the message back at once.
+        Settle::Nak { delay } => format!("-NAK {{\"delay\": {}}}", delay.as_nanos().min(LONGEST_NANOS)).into(),
         Settle::Extend => Bytes::from_static(b"+WPI"),
     }
 }
@@ -225,5 +229,7 @@ mod tests {
     #[test]
     fn a_pause_is_told_in_nanoseconds() {
         assert_eq!(&settle_body(Settle::Nak { delay: Duration::from_millis(5) })[..], b"-NAK {\"delay\": 5000000}");
+        let endless = settle_body(Settle::Nak { delay: Duration::MAX });
+        assert_eq!(&endless[..], format!("-NAK {{\"delay\": {}}}", i64::MAX).as_bytes());
     }
 }
