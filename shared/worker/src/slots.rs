@@ -16,6 +16,7 @@ pub(crate) struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedS
 
 impl Slots {
     pub(crate) fn new(total: usize) -> Self {
+        let total = total.min(Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(total)), total }
     }
 

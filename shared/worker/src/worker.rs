@@ -220,7 +220,7 @@ async fn work(
     // After the hard stop each attempt has its grace; one that is stuck even then ends with the process.
     let stuck = async {
         options.shutdown.hard().cancelled().await;
-        tokio::time::sleep(options.cancel_grace + Duration::from_secs(1)).await;
+        tokio::time::sleep(options.cancel_grace.saturating_add(Duration::from_secs(1))).await;
     };
     tokio::select! {
         () = running.wait() => {}
