@@ -75,9 +75,17 @@ impl Station {
         if self.begin(&case).await.is_none() {
             return;
         }
-        // It may have waited for the slot, and been cancelled meanwhile.
-        if self.cancels.contains(&case.task.id) {
-            let ending = Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started"));
+        // It may have waited for the slot, and been cancelled or expired meanwhile.
+        let ending = if self.cancels.contains(&case.task.id) {
+            Some(Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started")))
+        } else if case.policy.deadline.is_some_and(|deadline| self.now() >= deadline) {
+            Some(Ending::dead(ErrorBody::new(codes::EXPIRED, "its deadline passed before it started")))
+        } else {
+            None
+        };
+        if let Some(ending) = ending {
+            // Only those before it were made.
+            case.attempt -= 1;
             return self.end(&case, ending).await;
         }
         nova_runtime::failpoint::hit("before-start");

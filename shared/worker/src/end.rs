@@ -5,13 +5,13 @@ use std::time::Duration;
 use nova_broker::{BlobError, BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
 use nova_types::{Generation, Outcome, OutcomeKind, TaskId, Usage, codes};
 use nova_wire::{
-    AttemptRecord, BadTask, ContentType, DeadLetter, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task,
-    assets, limits, name, subject,
+    AttemptRecord, BadTask, ContentType, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task, assets, limits,
+    name, subject,
 };
 
 use crate::attempt::Case;
 use crate::judge::Fate;
-use crate::record::{Record, Written, read};
+use crate::record::{Record, Written};
 use crate::retry::NotKept;
 use crate::station::Station;
 
@@ -271,67 +271,6 @@ impl Station {
         } else {
             self.put_off(&case.delivery.token).await;
         }
-    }
-
-    /// Makes sure that a dead task has its letter.
-    async fn has_letter(&self, delivery: &Delivery, stored: &Stored, history: &AttemptRecord) -> bool {
-        let Some(outcome) = read(stored).filter(|outcome| outcome.kind == OutcomeKind::Dead) else { return true };
-        let content_type = stored.headers.get(name::CONTENT_TYPE).and_then(ContentType::from_media_type);
-        let body = Payload { content_type: content_type.unwrap_or_default(), bytes: stored.body.clone() };
-        let code = outcome.code.clone().unwrap_or_else(|| codes::ERROR.into());
-        let error = body.decode().unwrap_or_else(|_| ErrorBody::new(code, ""));
-        self.post(self.letter(delivery, &outcome, &error, history)).await
-    }
-
-    fn letter(&self, delivery: &Delivery, outcome: &Outcome, error: &ErrorBody, history: &AttemptRecord) -> DeadLetter {
-        DeadLetter {
-            code: error.code.clone(),
-            task: outcome.task.clone(),
-            skill: self.name.clone(),
-            attempts: history.failed.max(outcome.attempt),
-            stream: assets::tasks_stream(&self.name),
-            sequence: delivery.sequence,
-            history: history.history_json(),
-            headers: delivery.headers.clone(),
-            body: delivery.body.clone(),
-        }
-    }
-
-    /// Writes a dead letter; one that stands already is as good.
-    async fn post(&self, mut letter: DeadLetter) -> bool {
-        let error = match self.put_letter(&letter).await {
-            Ok(()) => return true,
-            Err(PublishError::Conflict { .. }) => {
-                // A replicated stream says so, too, of one that is about to be stored.
-                let subject = subject::dead(&self.name, &letter.task);
-                return matches!(self.broker.last(assets::DEAD.to_owned(), subject).await, Ok(Some(_)));
-            }
-            // A task as large as the broker takes has no room for what a letter says beside it.
-            Err(PublishError::TooLarge { .. }) => {
-                let name = format!("in-{}-{}", self.name, self.nonces.next());
-                match self.blobs.put(&name, &letter.body).await {
-                    Ok(blob) => {
-                        letter.headers.set(name::BLOB, blob.to_header());
-                        letter.body = bytes::Bytes::new();
-                        match self.put_letter(&letter).await {
-                            Ok(()) => return true,
-                            Err(error) => error.to_string(),
-                        }
-                    }
-                    Err(error) => error.to_string(),
-                }
-            }
-            Err(error) => error.to_string(),
-        };
-        self.meters.store_full.inc();
-        tracing::error!(task = %letter.task, error, "dead letter cannot be stored, holding the task");
-        false
-    }
-
-    async fn put_letter(&self, letter: &DeadLetter) -> Result<(), PublishError> {
-        let subject = subject::dead(&self.name, &letter.task);
-        let message = Message::new(subject, letter.body.clone()).with_headers(letter.to_headers());
-        self.broker.publish(message, Expect::NOTHING).await.map(|_| ())
     }
 
     async fn note_failure(&self, case: &Case, error: &ErrorBody) -> Result<(), NotKept> {

@@ -38,6 +38,7 @@ mod end;
 mod events;
 mod judge;
 mod lease;
+mod letter;
 mod middleware;
 mod payload;
 mod presence;

@@ -288,3 +288,24 @@ async fn a_queue_that_was_deleted_is_worked_again_once_it_is_back() {
     bed.outcome("a", "after").await;
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_while_it_waits_for_a_slot_was_never_run() {
+    let bed = Bed::new("a = {}").await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let worker = bed.start("w", 1, Worker::new().skill(takes(&runs)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bed.submit("a.high", "busy", &[], "20").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let deadline = nova_wire::format_rfc3339(bed.memory.now().plus(Duration::from_secs(5)));
+    bed.submit("a", "late", &[("Nova-Deadline", &deadline)], "0").await;
+    bed.submit("a.low", "unwanted", &[], "0").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bed.cancel("a", "unwanted").await;
+    let (late, unwanted) = (bed.outcome("a", "late").await.0, bed.outcome("a", "unwanted").await.0);
+    assert_eq!((late.code.expect("a code").as_str(), late.attempt), ("expired", 0));
+    assert_eq!((unwanted.kind, unwanted.attempt), (OutcomeKind::Cancelled, 0));
+    bed.drained("a").await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    worker.stop().await;
+}
