@@ -90,7 +90,7 @@ pub fn decide(fired: &Fired) -> Due {
     };
     match target {
         Some((skill, priority)) if skill == owner => {
-            Due::Forward { skill: skill.clone(), priority: *priority, id, generation: Generation(fired.sequence) }
+            Due::Forward { skill: skill.clone(), priority: *priority, id, generation: Generation::due(fired.sequence) }
         }
         Some((skill, _)) => {
             let why = format!("a schedule of skill {owner} may not fire a task of skill {skill}");
@@ -166,21 +166,21 @@ mod tests {
 
     #[test]
     fn a_one_shot_keeps_its_id() {
-        check("plain", |_| {}, "echo/low a.b~7");
-        check("with its own id", |f| f.given = Some("a.other".parse().ok()), "echo/low a.other~7");
+        check("plain", |_| {}, "echo/low a.b~14");
+        check("with its own id", |f| f.given = Some("a.other".parse().ok()), "echo/low a.other~14");
     }
 
     #[test]
     fn a_recurring_one_is_called_after_its_second() {
         let next = |ms| Next::At(UnixMillis(ms));
-        check("on time", |f| f.next = next(1_795_370_060_000), "echo/low a.b-1795370000~7");
+        check("on time", |f| f.next = next(1_795_370_060_000), "echo/low a.b-1795370000~14");
         check(
             "early by a hair",
             |f| {
                 f.next = next(1_795_370_060_000);
                 f.at = UnixMillis(1_795_369_999_998);
             },
-            "echo/low a.b-1795370000~7",
+            "echo/low a.b-1795370000~14",
         );
         check(
             "late",
@@ -188,7 +188,7 @@ mod tests {
                 f.next = next(1_795_370_001_000);
                 f.at = UnixMillis(1_795_370_000_900);
             },
-            "echo/low a.b-1795370000~7",
+            "echo/low a.b-1795370000~14",
         );
         check(
             "its own id is the schedule's",
@@ -196,9 +196,9 @@ mod tests {
                 f.next = next(1_795_370_060_000);
                 f.given = Some("a.b".parse().ok());
             },
-            "echo/low a.b-1795370000~7",
+            "echo/low a.b-1795370000~14",
         );
-        check("nobody said when", |f| f.next = Next::Unknown, "echo/low a.b-1795370000~7");
+        check("nobody said when", |f| f.next = Next::Unknown, "echo/low a.b-1795370000~14");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn carry_out(parts: &Parts, lane: &ConsumerInfo, rehome: Rehome
 }
 
 async fn publish_again(parts: &Parts, id: &TaskId, stored: &nova_broker::Stored) -> bool {
-    let headers = Task::republished_headers(&stored.headers, id, Generation(stored.sequence));
+    let headers = Task::republished_headers(&stored.headers, id, Generation::moved(stored.sequence));
     let message = Message::new(stored.subject.clone(), stored.body.clone()).with_headers(headers);
     match parts.broker.publish(message, Expect::Any).await {
         Ok(_) => true,

@@ -205,6 +205,21 @@ impl From<TaskId> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Generation(pub u64);
 
+impl Generation {
+    /// Of a task whose time came: the schedules' stream sequence, on even numbers.
+    #[must_use]
+    pub const fn due(sequence: u64) -> Self {
+        Self(sequence.saturating_mul(2))
+    }
+
+    /// Of a task moved within its own queue: that stream's sequence, on odd numbers, so that one that comes due at the
+    /// same moment is never taken for it.
+    #[must_use]
+    pub const fn moved(sequence: u64) -> Self {
+        Self(sequence.saturating_mul(2).saturating_add(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

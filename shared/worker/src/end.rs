@@ -11,7 +11,7 @@ use nova_wire::{
 
 use crate::attempt::Case;
 use crate::judge::Fate;
-use crate::record::{Record, Written};
+use crate::record::{Record, Written, tell_again};
 use crate::retry::NotKept;
 use crate::station::Station;
 
@@ -268,6 +268,7 @@ impl Station {
         let history = case.attempts.record().await;
         if self.has_letter(&case.delivery, stored, &history).await {
             self.settle(&case.delivery.token, Settle::Ack).await;
+            tell_again(&self.broker, stored, case.task.options.reply.as_deref()).await;
         } else {
             self.put_off(&case.delivery.token).await;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use nova_broker::{BrokerRef, Expect, Message, PublishError, Stored};
 use nova_types::Outcome;
 use nova_wire::{ContentType, Headers, Payload, assets, limits, name, parse_outcome, subject, write_outcome};
@@ -63,13 +64,7 @@ impl Record {
 
     /// Tells waiters, over core NATS: the record is stored, so nothing depends on it.
     pub(crate) async fn tell(&self, broker: &BrokerRef) {
-        let subject = subject::done(&self.outcome.skill, &self.outcome.task);
-        for to in [Some(subject), self.reply.clone()].into_iter().flatten() {
-            let message = Message::new(to, self.payload.bytes.clone()).with_headers(self.headers());
-            if let Err(error) = broker.tell(message).await {
-                tracing::debug!(task = %self.outcome.task, %error, "the end of a task was not told");
-            }
-        }
+        tell(broker, &self.outcome, self.reply.as_deref(), &self.headers(), &self.payload.bytes).await;
     }
 
     /// Writes the record, until it is known who was first.
@@ -112,6 +107,24 @@ impl Record {
         let Ok(theirs) = parse_outcome(text) else { return Some(Written::Another) };
         let is_ours = theirs.worker == self.outcome.worker && theirs.nonce == self.outcome.nonce;
         Some(if is_ours { Written::Ours } else { Written::Another })
+    }
+}
+
+/// Tells waiters the end of a task that another process recorded and may not have told: it was killed in between.
+pub(crate) async fn tell_again(broker: &BrokerRef, stored: &Stored, reply: Option<&str>) {
+    let Some(outcome) = read(stored) else { return };
+    let mut headers = stored.headers.clone();
+    headers.retain(|key| !key.starts_with(name::NATS_PREFIX));
+    tell(broker, &outcome, reply, &headers, &stored.body).await;
+}
+
+async fn tell(broker: &BrokerRef, outcome: &Outcome, reply: Option<&str>, headers: &Headers, body: &Bytes) {
+    let done = subject::done(&outcome.skill, &outcome.task);
+    for to in [Some(&*done), reply].into_iter().flatten() {
+        let message = Message::new(to, body.clone()).with_headers(headers.clone());
+        if let Err(error) = broker.tell(message).await {
+            tracing::debug!(task = %outcome.task, %error, "the end of a task was not told");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use nova_broker::{Expect, Message};
 use nova_types::{OutcomeKind, WorkerId};
 use nova_wire::{AttemptRecord, Claim, assets};
@@ -42,11 +43,18 @@ async fn a_task_whose_ack_is_lost_is_not_run_again() {
     let runs = Arc::new(AtomicU32::new(0));
     let worker = bed.start("w", 1, Worker::new().skill(counts(&runs)));
     bed.memory.faults().lose_acks(1);
-    bed.submit("a", "x", &[], "null").await;
+    let mut told = bed.broker.listen("nova.reply.cli.t".into(), None).await.expect("subscribed");
+    bed.submit("a", "x", &[("Nova-Reply", "nova.reply.cli.t")], "null").await;
     bed.outcome("a", "x").await;
     bed.drained("a").await;
     assert_eq!(runs.load(Ordering::SeqCst), 1, "redelivered, found ended, acked unrun");
     worker.stop().await;
+    // A worker killed after the outcome tells nobody: whoever finds the task ended tells again.
+    for time in ["first", "again"] {
+        let word = told.next().await.expect("the end is told");
+        assert_eq!(&word.body[..], br#""done""#, "{time}");
+        assert!(word.headers.get("Nova-Outcome").is_some(), "{time}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
