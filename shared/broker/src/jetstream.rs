@@ -44,6 +44,10 @@ impl JetStream {
     /// Waits until the connection stands, and returns a guard for what is sent over it.
     async fn link(&self, wait: Duration) -> Option<Link> {
         let mut watch = self.connection.clone();
+        let now = *watch.borrow_and_update();
+        if now.is_up {
+            return Some(Link { watch, epoch: now.epoch });
+        }
         let up = tokio::time::timeout(wait, watch.wait_for(|c| c.is_up)).await;
         let epoch = up.ok()?.ok()?.epoch;
         Some(Link { watch, epoch })

@@ -1,5 +1,6 @@
 //! Carries out what becomes of a task: outcome first, then the letter, then the ack, then the word to waiters.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nova_broker::{BlobError, BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
@@ -126,6 +127,7 @@ impl Station {
             ttl: case.policy.outcome_ttl,
             traceparent: case.task.headers.get(name::TRACEPARENT).filter(is_short).map(ToOwned::to_owned),
             reply: case.task.options.reply.clone(),
+            line: OnceLock::new(),
         };
         let history = case.attempts.record().await;
         self.finish(&case.delivery, &record, ending.error.as_ref(), &history).await;
@@ -184,6 +186,7 @@ impl Station {
             ttl: None,
             traceparent: None,
             reply: None,
+            line: OnceLock::new(),
         };
         self.finish(delivery, &record, Some(&error), &AttemptRecord::default()).await;
     }
@@ -200,6 +203,7 @@ impl Station {
                     outcome: Outcome { kind: OutcomeKind::Dead, code: Some(error.code.clone()), ..outcome.clone() },
                     payload: encode_error(record.payload.content_type, &error),
                     blob: None,
+                    line: OnceLock::new(),
                     ..record.clone()
                 };
                 return Box::pin(self.finish(delivery, &smaller, Some(&error), history)).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use nova_broker::{BrokerError, Delivery, Pull, PullItem, PullRequest};
 use nova_types::{Priority, UnixMillis};
 use nova_wire::assets;
@@ -26,7 +26,8 @@ pub(crate) struct Puller {
     station: Arc<Station>,
     running: TaskTracker,
     rota: Rota,
-    /// One waiting pull per priority, kept over rounds: a dropped one would still take tasks at the broker.
+    /// One waiting pull per priority, the doorbell of a queue found empty: while it stands nothing waits there, and what
+    /// comes is brought at once. Kept over rounds: a dropped one would still take tasks at the broker.
     waiting: [Option<Pull>; 3],
 }
 
@@ -84,17 +85,26 @@ impl Puller {
         self.running.spawn(Arc::clone(&self.station).handle(delivery, slot));
     }
 
-    /// Asks each priority once for what is there now; says how many tasks came.
+    /// Asks each priority that may have tasks for what is there now; says how many came.
     async fn round(&mut self) -> Result<usize, BrokerError> {
         let mut free = vec![self.free_slot().await];
         free.extend(self.station.slots.take_free(BATCH - 1));
-        let (mut came, mut failed) = (0, None);
+        let (mut came, mut failed) = (self.answer_doorbells(&mut free), None);
         for priority in self.rota.next() {
             if free.is_empty() {
                 break;
             }
+            if self.waiting[priority as usize].is_some() {
+                continue;
+            }
             match self.take(priority, &mut free).await {
-                Ok(taken) => came += taken,
+                Ok(taken) => {
+                    came += taken;
+                    // Fewer than asked for: the queue is empty now.
+                    if !free.is_empty() {
+                        self.waiting[priority as usize] = Some(pull(&self.station, priority, 1, Some(WAIT)).await?);
+                    }
+                }
                 Err(error @ BrokerError::Disconnected { .. }) => return Err(error),
                 // A consumer that is gone or has too much out must not keep the others from being asked.
                 Err(error) => failed = Some(error),
@@ -104,6 +114,23 @@ impl Puller {
             Some(error) if came == 0 => Err(error),
             _ => Ok(came),
         }
+    }
+
+    /// Starts what the waiting pulls have brought by now; says how many.
+    fn answer_doorbells(&mut self, free: &mut Vec<Slot>) -> usize {
+        let mut came = 0;
+        while let Some(rung) = brought(&mut self.waiting).now_or_never() {
+            match rung {
+                Ok(Some(delivery)) => {
+                    came += 1;
+                    self.start(delivery, free.pop());
+                }
+                // One that ended is cleared, and its queue asked again.
+                Ok(None) => {}
+                Err(error) => tracing::debug!(skill = %self.station.name, %error, "a waiting pull was cut off"),
+            }
+        }
+        came
     }
 
     /// Takes what is there of one priority, a slot for each; says how many came.

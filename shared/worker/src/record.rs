@@ -1,5 +1,6 @@
 //! Writes a task's one outcome: compare-and-set decides between those who try.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,10 +36,17 @@ pub(crate) struct Record {
     pub(crate) ttl: Option<Duration>,
     pub(crate) traceparent: Option<String>,
     pub(crate) reply: Option<String>,
+    /// Made of the rest when first asked for; a changed record needs a new one.
+    pub(crate) line: OnceLock<Headers>,
 }
 
 impl Record {
-    fn headers(&self) -> Headers {
+    /// The headers of the record, made once: stored and told alike.
+    fn headers(&self) -> &Headers {
+        self.line.get_or_init(|| self.make_headers())
+    }
+
+    fn make_headers(&self) -> Headers {
         let mut headers = Headers::new().with(name::OUTCOME, write_outcome(&self.outcome));
         if self.payload.content_type != ContentType::Json {
             headers.push(name::CONTENT_TYPE, self.payload.content_type.as_str());
@@ -54,7 +62,7 @@ impl Record {
 
     /// The message that is stored.
     fn stored(&self) -> Message {
-        let mut headers = self.headers();
+        let mut headers = self.headers().clone();
         if let Some(ttl) = self.ttl {
             headers.push(name::TTL, limits::ttl_text(ttl));
         }
@@ -64,7 +72,7 @@ impl Record {
 
     /// Tells waiters, over core NATS: the record is stored, so nothing depends on it.
     pub(crate) async fn tell(&self, broker: &BrokerRef) {
-        tell(broker, &self.outcome, self.reply.as_deref(), &self.headers(), &self.payload.bytes).await;
+        tell(broker, &self.outcome, self.reply.as_deref(), self.headers(), &self.payload.bytes).await;
     }
 
     /// Writes the record, until it is known who was first.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::Message;
 use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Tokens per ring. Up to 256 reply subjects stay in the server's cache; with 1,000 publishing is 7 % slower.
 const RING: usize = 256;
@@ -41,7 +41,19 @@ struct Slots {
 #[derive(Default)]
 struct Entry {
     generation: u32,
-    waiter: Option<mpsc::Sender<Message>>,
+    waiter: Option<Waiter>,
+}
+
+/// Where answers go. Nearly all requests have one: a channel for many would cost them a block of 32 messages each.
+enum Waiter {
+    One(oneshot::Sender<Message>),
+    Many(mpsc::Sender<Message>),
+}
+
+/// Where answers come from.
+enum Answers {
+    One(oneshot::Receiver<Message>),
+    Many(mpsc::Receiver<Message>),
 }
 
 /// One claimed token; dropping it frees the token, retired unless its request was answered.
@@ -49,7 +61,7 @@ pub(crate) struct Slot {
     ring: Ring,
     index: usize,
     generation: u32,
-    answers: mpsc::Receiver<Message>,
+    answers: Answers,
     is_answered: AtomicBool,
     _permit: OwnedSemaphorePermit,
 }
@@ -80,13 +92,16 @@ impl Mux {
             REQUEST => &self.requests,
             _ => return,
         };
-        let waiter = {
-            let slots = ring.lock();
-            slots.table.get(index).filter(|e| e.generation == generation).and_then(|e| e.waiter.clone())
-        };
-        // The channel holds all that was asked for; more than that is not ours to keep.
-        if let Some(waiter) = waiter {
-            let _ = waiter.try_send(message);
+        let mut slots = ring.lock();
+        let Some(entry) = slots.table.get_mut(index).filter(|entry| entry.generation == generation) else { return };
+        // What is more than was asked for is not ours to keep.
+        match entry.waiter.take() {
+            Some(Waiter::One(waiter)) => drop(waiter.send(message)),
+            Some(Waiter::Many(waiter)) => {
+                let _ = waiter.try_send(message);
+                entry.waiter = Some(Waiter::Many(waiter));
+            }
+            None => {}
         }
     }
 
@@ -115,15 +130,21 @@ impl Ring {
     /// Claims a token for `answers` messages, waiting until one is free.
     pub(crate) async fn claim(&self, answers: usize) -> Slot {
         let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
-        let (sender, receiver) = mpsc::channel(answers);
+        let (waiter, answers) = if answers == 1 {
+            let (sender, receiver) = oneshot::channel();
+            (Waiter::One(sender), Answers::One(receiver))
+        } else {
+            let (sender, receiver) = mpsc::channel(answers);
+            (Waiter::Many(sender), Answers::Many(receiver))
+        };
         let mut slots = self.lock();
         let index = slots.idle.pop().expect("a permit stands for an idle token");
         let entry = &mut slots.table[index];
-        entry.waiter = Some(sender);
+        entry.waiter = Some(waiter);
         let generation = entry.generation;
         drop(slots);
         let is_answered = AtomicBool::new(false);
-        Slot { ring: self.clone(), index, generation, answers: receiver, is_answered, _permit: permit }
+        Slot { ring: self.clone(), index, generation, answers, is_answered, _permit: permit }
     }
 }
 
@@ -139,11 +160,14 @@ impl Slot {
 
     /// The next answer. For a request with one answer this also ends it.
     pub(crate) async fn next(&mut self) -> Option<Message> {
-        let answer = self.answers.recv().await;
-        if self.answers.max_capacity() == 1 {
-            self.end();
+        match &mut self.answers {
+            Answers::Many(answers) => answers.recv().await,
+            Answers::One(answer) => {
+                let answer = answer.await.ok();
+                self.end();
+                answer
+            }
         }
-        answer
     }
 
     /// Says that no more answers are to come, so that the token can be used again as it is.

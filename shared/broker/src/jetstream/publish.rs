@@ -56,26 +56,26 @@ impl JetStream {
         let mut link = self.link(RECEIPT).await.ok_or_else(unknown)?;
         let mut slot = self.mux.publishes.claim(1).await;
         let reply = slot.subject(&self.mux);
-        // A full client buffer while the connection is down must not wait for ever.
-        match tokio::time::timeout(RECEIPT, self.send(message, Some(&reply))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                return Err(PublishError::TooLarge { subject, bytes });
-            }
-            Ok(Err(error)) if error.kind() == PublishErrorKind::InvalidSubject => {
-                let description = "the subject is malformed".to_owned();
-                return Err(PublishError::Refused { subject, code: 0, description });
-            }
-            Ok(Err(_)) | Err(_) => return Err(unknown()),
-        }
-        let answer = tokio::select! {
-            answer = tokio::time::timeout(RECEIPT, slot.next()) => answer,
+        // One deadline for both: a full client buffer must not be waited for without end, either.
+        let exchange = async {
+            self.send(message, Some(&reply)).await?;
+            Ok::<_, async_nats::client::PublishError>(slot.next().await)
+        };
+        let exchanged = tokio::select! {
+            exchanged = tokio::time::timeout(RECEIPT, exchange) => exchanged,
             // The receipt was lost with the connection; the message may be stored or not.
             () = link.lost() => return Err(unknown()),
         };
-        match answer {
-            Ok(Some(answer)) if is_no_responders(&answer) => Err(PublishError::NoStream { subject }),
-            Ok(Some(answer)) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
+        match exchanged {
+            Ok(Ok(Some(answer))) if is_no_responders(&answer) => Err(PublishError::NoStream { subject }),
+            Ok(Ok(Some(answer))) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
+            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                Err(PublishError::TooLarge { subject, bytes })
+            }
+            Ok(Err(error)) if error.kind() == PublishErrorKind::InvalidSubject => {
+                let description = "the subject is malformed".to_owned();
+                Err(PublishError::Refused { subject, code: 0, description })
+            }
             _ => Err(unknown()),
         }
     }
