@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::{Admission, Facts, admit, is_to_be_noted};
 use crate::blocking::panic_text;
+use crate::case::Case;
 use crate::context::{ContextParts, Reporter};
 use crate::end::Ending;
 use crate::events::Events;
@@ -26,17 +27,6 @@ use crate::{CheckpointError, Context, Next, Verdict, lease};
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// How often a payload that is missing is looked for, a second apart, before it counts as gone.
 const LOOKS: u64 = 5;
-
-/// A task that may start.
-pub(crate) struct Case {
-    pub(crate) delivery: Delivery,
-    pub(crate) task: Task,
-    pub(crate) policy: Policy,
-    pub(crate) attempts: Attempts,
-    pub(crate) attempt: u32,
-    pub(crate) nonce: String,
-    pub(crate) started: Option<UnixMillis>,
-}
 
 impl Station {
     /// Handles one delivery under lease; `slot` is there when one was free at the pull.

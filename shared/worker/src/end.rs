@@ -10,7 +10,7 @@ use nova_wire::{
     name, subject,
 };
 
-use crate::attempt::Case;
+use crate::case::Case;
 use crate::judge::Fate;
 use crate::record::{Record, Written, tell_again};
 use crate::retry::NotKept;

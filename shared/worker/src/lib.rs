@@ -31,6 +31,7 @@ mod admit;
 mod attempt;
 mod blocking;
 mod cancels;
+mod case;
 mod config;
 mod context;
 mod drift;
