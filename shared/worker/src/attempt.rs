@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
-use nova_types::{Policy, UnixMillis, codes};
+use nova_types::codes;
 use nova_wire::{AttemptRecord, Claim, ErrorBody, EventKind, Payload, Task, limits};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
