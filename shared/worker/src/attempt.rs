@@ -254,9 +254,12 @@ impl Station {
             }
         };
         self.meters.run.observe(began.elapsed());
-        if !running.is_finished() {
+        let _held = if running.is_finished() {
+            Some(self.slots.end(slot))
+        } else {
             self.clone().guard_stuck(running, slot);
-        }
+            None
+        };
         if lost.is_cancelled() {
             self.meters.leases_lost.inc();
         }

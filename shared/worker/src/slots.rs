@@ -8,6 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Clone)]
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
+    /// Room for attempts that have run and whose outcome is on its way: as many again as there are slots.
+    ending: Arc<Semaphore>,
     total: usize,
 }
 
@@ -17,7 +19,7 @@ pub(crate) struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedS
 impl Slots {
     pub(crate) fn new(total: usize) -> Self {
         let total = total.min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(total)), total }
+        Self { free: Arc::new(Semaphore::new(total)), ending: Arc::new(Semaphore::new(total)), total }
     }
 
     pub(crate) fn total(&self) -> usize {
@@ -32,6 +34,15 @@ impl Slots {
     /// Waits for a slot.
     pub(crate) async fn take(&self) -> Slot {
         Slot(Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
+    /// Frees a slot whose skill has returned for the next attempt, while its outcome is on its way. When as many outcomes
+    /// are on their way as there are slots, the slot is kept: a store that is slow or full must slow its worker down.
+    pub(crate) fn end(&self, slot: Slot) -> Slot {
+        match Arc::clone(&self.ending).try_acquire_owned() {
+            Ok(room) => Slot(room),
+            Err(_) => slot,
+        }
     }
 
     /// Takes up to `most` free slots, none when all are busy.
