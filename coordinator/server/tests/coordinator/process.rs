@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use nova_testkit::{NatsServer, wait_until};
+use nova_testkit::{NatsServer, Process, wait_until};
 
 use crate::support::{DEADLINE, Fleet};
 
@@ -16,7 +16,8 @@ fn program(url: &str) -> Command {
 #[tokio::test]
 async fn the_process_serves_and_ends_on_sigterm() {
     let mut fleet = Fleet::real().await;
-    let mut child = program(&fleet.server().url()).spawn().expect("started");
+    // Ends with the test, however that ends.
+    let mut child = Process::spawn("nova-coordinator", program(&fleet.server().url()));
     let found = wait_until("the service in discovery", DEADLINE, async || {
         let ping = nova_broker::Message::new("$SRV.INFO.nova-coordinator", "");
         fleet.broker.ask(ping, DEADLINE).await.ok()
@@ -28,8 +29,8 @@ async fn the_process_serves_and_ends_on_sigterm() {
     // Discovery lists endpoints in no order.
     names.sort_unstable();
     assert_eq!(names, ["call", "later"]);
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("signalled");
-    let ended = wait_until("the end", DEADLINE, async || child.try_wait().expect("waited")).await;
+    child.term();
+    let ended = child.wait_exit(DEADLINE).await;
     assert!(ended.success(), "{ended}");
 }
 
