@@ -7,22 +7,24 @@ use crate::{Finding, Tree};
 const EDGES: &[(&str, &[&str])] = &[
     ("shared/types", &[]),
     ("shared/wire", &["nova-types"]),
+    ("shared/workflow", &["nova-types"]),
     ("shared/broker", &["nova-types", "nova-wire"]),
     ("shared/runtime", &["nova-types", "nova-broker"]),
     ("shared/worker", &["nova-types", "nova-wire", "nova-broker", "nova-runtime"]),
-    ("shared/client", &["nova-types", "nova-wire", "nova-broker"]),
+    ("shared/client", &["nova-types", "nova-wire", "nova-workflow", "nova-broker"]),
     ("shared/testkit", &["nova-types", "nova-wire", "nova-broker"]),
-    ("coordinator/engine", &["nova-types"]),
-    ("coordinator/server", &["nova-types", "nova-wire", "nova-broker", "nova-runtime", "nova-engine"]),
+    ("coordinator/engine", &["nova-types", "nova-workflow"]),
+    ("coordinator/server", &["nova-types", "nova-wire", "nova-workflow", "nova-broker", "nova-runtime", "nova-engine"]),
     ("nats/provision", &["nova-types", "nova-wire", "nova-broker"]),
-    ("cli", &["nova-types", "nova-wire", "nova-broker", "nova-client", "nova-provision"]),
+    // Replaying a stored run is pure, so the command does it itself.
+    ("cli", &["nova-types", "nova-wire", "nova-workflow", "nova-engine", "nova-broker", "nova-client", "nova-provision"]),
     ("dashboard", &["nova-types", "nova-wire", "nova-broker", "nova-client"]),
     // A skill sees tasks and verdicts, never the broker: that is what makes it testable without one.
     ("workers/*", &["nova-types", "nova-worker"]),
 ];
 
 /// Crates whose tests, too, are held to the edges: nothing with I/O may reach them.
-const PURE: &[&str] = &["shared/types", "shared/wire", "coordinator/engine"];
+const PURE: &[&str] = &["shared/types", "shared/wire", "shared/workflow", "coordinator/engine"];
 
 const TESTKIT: &str = "nova-testkit";
 

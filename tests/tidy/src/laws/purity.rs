@@ -4,10 +4,10 @@ use crate::manifest;
 use crate::rust::has_word;
 use crate::{Finding, Tree};
 
-const PURE: &[&str] = &["shared/types", "shared/wire", "coordinator/engine"];
+const PURE: &[&str] = &["shared/types", "shared/wire", "shared/workflow", "coordinator/engine"];
 
 /// The engine's only outside crates; with types it holds all state machines, so even a harmless-looking crate is asked about.
-const ENGINE_MAY_USE: &[&str] = &["nova-types", "serde", "serde_json", "thiserror"];
+const ENGINE_MAY_USE: &[&str] = &["nova-types", "nova-workflow", "serde", "serde_json", "thiserror"];
 
 /// Crates whose very presence means I/O, time or chance.
 const IMPURE_CRATES: &[&str] = &[

@@ -1,0 +1,14 @@
+//! Workflows as data: definitions, their expressions, and what is recorded of a run.
+//!
+//! Nothing here does I/O. The engine (`nova-engine`) decides over these words, the coordinators carry out.
+
+mod datum;
+pub mod definition;
+mod record;
+
+pub use datum::{BlobName, Datum};
+pub use definition::{Expr, Kind, Step, Template, Work, Workflow};
+pub use record::{
+    Approved, Decision, End, Event, Failure, Items, Kept, Order, Parent, Part, RECORD_VERSION, Restart, Role, RunEnd,
+    Segment, StartRequest, Started, Timer, Transition,
+};

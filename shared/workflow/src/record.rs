@@ -1,0 +1,451 @@
+//! What is recorded of a run: one transition per message, made of what happened and what was decided.
+//!
+//! A run's history is `nova.run.<partition>.<run>`. Folding its events through the engine gives the same decisions again;
+//! `nova run verify` proves it. A record of a version this code does not know is never guessed at.
+
+use nova_types::{Code, OutcomeKind, RunId, RunStatus, StepId, TaskId, UnixMillis, WorkflowName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use crate::Datum;
+
+/// The version of the records this code writes, and the only one it reads.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One message of a run's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// The record's version.
+    pub v: u32,
+    /// Its number in the run, from 1, without gaps.
+    pub n: u64,
+    /// The moment it was decided at.
+    pub at: UnixMillis,
+    /// What happened, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// What was decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+    /// Everything decided up to this transition has been carried out.
+    pub emitted: u64,
+}
+
+/// Something that happened to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// It was asked for; the first event of every run.
+    Started(Box<Started>),
+    /// There was room among the runs of its workflow.
+    Admitted,
+    /// Tasks of steps ended.
+    Ended(Vec<End>),
+    /// Tasks of a map ended.
+    Items(Items),
+    /// A moment came.
+    Fired(Timer),
+    /// Someone sent a signal.
+    Signalled {
+        /// The order's stream sequence.
+        order: u64,
+        /// The signal's name.
+        name: String,
+        /// What came with it.
+        #[serde(default)]
+        data: Datum,
+        /// Who says to have sent it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// Someone approved or refused.
+    Approved(Approved),
+    /// Someone asked for it to end.
+    Cancelled {
+        /// Why, for a person.
+        #[serde(default)]
+        why: String,
+    },
+    /// Someone paused it.
+    Paused {
+        /// The order's stream sequence.
+        order: u64,
+    },
+    /// Someone resumed it.
+    Resumed {
+        /// The order's stream sequence.
+        order: u64,
+    },
+}
+
+/// How a run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Started {
+    /// The task that it is, of the skill `nova-run`.
+    pub task: TaskId,
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// The definition it is pinned to: the SHA-256 of its canonical JSON, in hex.
+    pub definition: String,
+    /// Its input, defaults filled in.
+    pub input: Datum,
+    /// Its key, when its workflow has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether it must wait for room first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queued: bool,
+    /// The moment by which its own task must end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<UnixMillis>,
+    /// The run and step it is the child of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// The run it is a restart of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_of: Option<RunId>,
+    /// What it takes over from that run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<StepId, Kept>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whose child a run is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its step.
+    pub step: StepId,
+}
+
+/// What a restarted run takes over of one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Kept {
+    /// The step, completed with this result.
+    Completed(Datum),
+    /// The step, skipped.
+    Skipped,
+    /// The completed items of a map.
+    Items {
+        /// How many items it has.
+        count: u32,
+        /// Their results.
+        done: Vec<Segment>,
+    },
+}
+
+/// Results of some items of a map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// Which items.
+    pub items: Vec<u32>,
+    /// A list of their results in the same order.
+    pub results: Datum,
+}
+
+/// The end of one task of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// Which.
+    pub part: Part,
+    /// How it ended.
+    pub kind: OutcomeKind,
+    /// After how many attempts.
+    pub attempt: u32,
+    /// Its result; null unless completed.
+    #[serde(default)]
+    pub result: Datum,
+    /// Why, unless completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+/// Ends of a map's tasks, folded into one record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Items {
+    /// The map.
+    pub step: StepId,
+    /// Those that completed.
+    pub done: Segment,
+    /// Those that did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<(u32, Failure)>,
+}
+
+/// Why something failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The code.
+    pub code: Code,
+    /// For a person.
+    pub message: String,
+}
+
+/// An answer to an approval step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approved {
+    /// The order's stream sequence.
+    pub order: u64,
+    /// The step.
+    pub step: StepId,
+    /// The hash of what was looked at.
+    pub hash: String,
+    /// Yes or no.
+    pub yes: bool,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// A word with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// One task of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The step.
+    pub step: StepId,
+    /// What it is to the step.
+    #[serde(default, skip_serializing_if = "Role::is_work")]
+    pub role: Role,
+    /// The item, voter or round; 0 where there is but one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub index: u32,
+}
+
+/// What a task is to its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Its work.
+    #[default]
+    Work,
+    /// The judge of its vote.
+    Judge,
+    /// Its undo.
+    Undo,
+}
+
+impl Role {
+    fn is_work(&self) -> bool {
+        *self == Self::Work
+    }
+
+    /// The word for it in names.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Judge => "judge",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+impl Part {
+    /// The only task of a step's work.
+    #[must_use]
+    pub fn work(step: StepId, index: u32) -> Self {
+        Self { step, role: Role::Work, index }
+    }
+
+    /// The task's name in its run: `<run>_<hash of "step/role/index">`.
+    #[must_use]
+    pub fn name(&self, run: &RunId) -> nova_types::Name {
+        run.name_of(&format!("{}/{}/{}", self.step, self.role.as_str(), self.index))
+    }
+}
+
+/// A moment a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Timer {
+    /// The run's deadline.
+    Deadline,
+    /// The end of a wait, or of its patience.
+    Wait(StepId),
+    /// The next round of a loop.
+    Round(StepId, u32),
+}
+
+impl Timer {
+    /// The name of its schedule in its run.
+    #[must_use]
+    pub fn name(&self, run: &RunId) -> nova_types::Name {
+        run.name_of(&match self {
+            Self::Deadline => "timer/deadline".to_owned(),
+            Self::Wait(step) => format!("timer/wait/{step}"),
+            Self::Round(step, round) => format!("timer/round/{step}/{round}"),
+        })
+    }
+}
+
+/// Something the engine decided; carried out by the coordinator, once each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Decision {
+    /// These tasks of a step start: `from..to`.
+    Start {
+        /// The step.
+        step: StepId,
+        /// What the tasks are to it.
+        #[serde(default, skip_serializing_if = "Role::is_work")]
+        role: Role,
+        /// The first.
+        from: u32,
+        /// Behind the last.
+        to: u32,
+    },
+    /// These items of a map start: the ones a restart has to make up for.
+    Items {
+        /// The map.
+        step: StepId,
+        /// Which.
+        items: Vec<u32>,
+    },
+    /// A step waits for a signal, an approval or a moment.
+    Wait {
+        /// The step.
+        step: StepId,
+        /// The hash of what is to be approved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash: Option<String>,
+    },
+    /// A timer is set.
+    Set {
+        /// Which.
+        timer: Timer,
+        /// For when.
+        at: UnixMillis,
+    },
+    /// A timer is withdrawn.
+    Unset {
+        /// Which.
+        timer: Timer,
+    },
+    /// A task under way is to be cancelled.
+    Cancel {
+        /// Which.
+        part: Part,
+    },
+    /// A step completed.
+    Complete {
+        /// Which.
+        step: StepId,
+    },
+    /// A step failed.
+    Fail {
+        /// Which.
+        step: StepId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A step is skipped.
+    Skip {
+        /// Which.
+        step: StepId,
+    },
+    /// An order came too late, or was not for this run.
+    Ignore {
+        /// What and why, for a person.
+        why: String,
+    },
+    /// The run's status changed.
+    Status(RunStatus),
+    /// The run ended.
+    End(RunEnd),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunEnd {
+    /// Completed, failed or cancelled.
+    pub status: RunStatus,
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// How many attempts its task had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Steps whose undo failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_undone: Vec<StepId>,
+}
+
+/// The input of a task of the skill `nova-run`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// The version to run, by the hash of its definition. Default: the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its input. Default null.
+    #[serde(default)]
+    pub input: Value,
+    /// Which run it is a restart of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+}
+
+/// What a restart takes over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// The earlier run, ended or not.
+    pub run: RunId,
+    /// The steps that are done again, with all that depend on them. Default: what did not complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<StepId>,
+    /// Whether the earlier run's input is taken instead of this one's. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_input: bool,
+}
+
+/// The body of an order, `nova.order.<verb>.<scope>.<name>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// The signal's name; verb `signal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// What comes with the signal.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub data: Value,
+    /// The approval step; verbs `approve` and `reject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// The hash of what is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// A word with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
