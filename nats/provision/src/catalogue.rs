@@ -102,6 +102,10 @@ impl Catalogue {
         for (name, value) in table.get_ref() {
             let skill = Skill::new(&**name.get_ref())
                 .map_err(|error| reader.refuse(name.span().start, None, error.to_string()))?;
+            if skill == nova_types::run_skill() {
+                let problem = "this name is Nova's own: its queue is always there, and the coordinators work it";
+                return Err(reader.refuse(name.span().start, Some(skill.to_string()), problem));
+            }
             let entry = reader.entry(&skill, name.span().start, value)?;
             skills.insert(skill, entry);
         }

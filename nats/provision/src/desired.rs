@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use nova_broker::{ConsumerSpec, Discard, Start, StreamSpec};
-use nova_types::{Priority, Skill, UnixMillis};
+use nova_types::{Priority, Skill, UnixMillis, run_skill};
 use nova_wire::{BlobMeta, assets, subject};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,8 @@ impl Asset {
 pub fn desired(catalogue: &Catalogue, options: Options) -> Vec<Asset> {
     let maker = Maker { options, sizes: Sizes::of(options.profile) };
     let mut all = maker.shared();
+    // Runs are tasks of a skill of Nova's own, which no catalogue names.
+    all.extend(maker.queue(&run_skill(), &runs_entry()));
     for (skill, entry) in catalogue.iter() {
         all.extend(maker.queue(skill, entry));
     }
@@ -125,6 +127,11 @@ pub fn desired(catalogue: &Catalogue, options: Options) -> Vec<Asset> {
 fn first_sequence(now: UnixMillis) -> u64 {
     let seconds = u64::try_from(now.0 / 1000).unwrap_or(0);
     (seconds * sizes::SEQUENCES_PER_SECOND).max(1)
+}
+
+/// The queue of runs: the coordinators take a start within milliseconds, and what takes long is not the start.
+fn runs_entry() -> SkillEntry {
+    SkillEntry { about: "starts workflow runs, worked by the coordinators".to_owned(), ..SkillEntry::default() }
 }
 
 struct Maker {
@@ -205,12 +212,24 @@ impl Maker {
                 sizes.dead,
             )
         };
-        let runs = self.stream(
+        let mut runs = self.stream(
             assets::RUNS,
-            "Nova: workflow runs, one message per transition",
+            "Nova: workflow runs, one message per transition, and orders to them",
             &subject::RUN_SPACES,
             sizes.runs,
         );
+        runs.metadata.extend(note(assets::PARTITIONS_NOTE, &sizes::RUN_PARTITIONS.to_string()));
+        let orders = coordinator(assets::RUNS, assets::ORDER_CONSUMER, "orders to workflow runs", subject::ALL_ORDERS);
+        let ends = (0..sizes::RUN_PARTITIONS).map(|partition| ConsumerSpec {
+            ack_wait: sizes::RUN_LEASE,
+            ..coordinator(
+                assets::OUTCOMES,
+                &assets::run_consumer(partition),
+                &format!("the outcomes of run tasks, partition {partition}"),
+                &subject::outcomes_of_partition(partition),
+            )
+        });
+        let ends: Vec<Asset> = ends.map(Asset::Consumer).collect();
         // Facts for people: the newest matter most.
         let events = StreamSpec {
             discard: Discard::Old,
@@ -225,7 +244,7 @@ impl Maker {
         );
         let cancel =
             coordinator(assets::CONTROL, assets::CANCEL_CONSUMER, "cancels of waiting tasks", subject::ALL_CANCELS);
-        vec![
+        let mut all = vec![
             Asset::Stream(outcomes),
             Asset::Stream(attempts),
             Asset::Stream(schedules),
@@ -234,11 +253,15 @@ impl Maker {
             Asset::Consumer(cancel),
             Asset::Stream(dead),
             Asset::Stream(runs),
+            Asset::Consumer(orders),
             Asset::Stream(events),
             Asset::Stream(self.bucket(assets::WORKERS_BUCKET, "Nova: presence of workers")),
             Asset::Stream(self.bucket(assets::CONFIG_BUCKET, "Nova: fleet-wide state")),
+            Asset::Stream(self.bucket(assets::WORKFLOWS_BUCKET, "Nova: workflow definitions, and room for their runs")),
             Asset::Stream(self.blobs()),
-        ]
+        ];
+        all.extend(ends);
+        all
     }
 
     /// A NATS key-value bucket: one value per key, deletes leave marks, and so do keys that expire.

@@ -113,6 +113,13 @@ pub const MAX_WAITING: i64 = 4096;
 /// coordinator takes over what one that died was holding.
 pub const COORDINATOR_LEASE: Duration = Duration::from_secs(30);
 
+/// The lease of the coordinators' consumers of run tasks' outcomes: a run goes on within seconds of its coordinator's
+/// death, and an outcome is folded in milliseconds.
+pub const RUN_LEASE: Duration = Duration::from_secs(3);
+
+/// How many partitions runs are spread over: one consumer each, and four cost the broker nothing.
+pub const RUN_PARTITIONS: u32 = 4;
+
 /// Servers a replicated stream is kept on: one may fail.
 pub const REPLICAS: usize = 3;
 

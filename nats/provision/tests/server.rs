@@ -75,7 +75,10 @@ async fn a_fleets_users_live_on_a_real_server() {
     let own = worker.consumer("NOVA_TASKS_echo".into(), "high".into()).await.expect("a worker looks at its consumers");
     assert!(own.is_some());
     let coordinator = connect(&server, "c1", "pw-C1").await;
-    assert_eq!(coordinator.streams("NOVA_".into()).await.expect("a coordinator looks").len(), 7 + 4);
+    assert_eq!(
+        coordinator.streams("NOVA_".into()).await.expect("a coordinator looks").len(),
+        7 + 1 + Catalogue::built_in().iter().count()
+    );
     let submitter = connect(&server, "shop", "pw-SHOP").await;
     let task = nova_broker::Message::new("nova.task.echo", "{}");
     submitter.publish(task, nova_broker::Expect::Any).await.expect("a submitter submits");

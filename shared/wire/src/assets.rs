@@ -22,6 +22,19 @@ pub const WORKERS_BUCKET: &str = "nova-workers";
 pub const CONFIG_BUCKET: &str = "nova-config";
 /// The object store of large payloads.
 pub const BLOBS_BUCKET: &str = "nova-blobs";
+/// The key-value bucket of workflow definitions and of the room for their runs.
+pub const WORKFLOWS_BUCKET: &str = "nova-workflows";
+/// The note on the stream of runs that says how many partitions they have; fixed when it is made.
+pub const PARTITIONS_NOTE: &str = "nova-partitions";
+/// The coordinators' shared consumer of orders to runs.
+pub const ORDER_CONSUMER: &str = "coordinator-orders";
+
+/// The coordinators' shared consumer of what became of one partition's run tasks.
+#[must_use]
+pub fn run_consumer(partition: u32) -> String {
+    format!("run-{partition}")
+}
+
 /// The coordinators' shared consumer of due tasks.
 pub const DUE_CONSUMER: &str = "coordinator-due";
 /// The coordinators' shared consumer of cancels.

@@ -62,6 +62,10 @@ pub mod name {
     pub const TIME_ZONE: &str = "Nova-Time-Zone";
     /// On a request to schedule or a due task: its priority.
     pub const PRIORITY: &str = "Nova-Priority";
+    /// On the schedule of a run: which of its timers it is. Nova's own; nobody may ask for it.
+    pub const TIMER: &str = "Nova-Timer";
+    /// What a run's history message comes to, so that lists need no body.
+    pub const TRANSITION: &str = "Nova-Transition";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// W3C trace state.

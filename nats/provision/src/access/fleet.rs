@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nova_types::{InvalidId, Scope, Skill};
+use nova_types::{InvalidId, Scope, Skill, run_skill};
 use serde::Deserialize;
 
 use super::{InvalidSecret, Role, Secret, User, UserName, users_config};
@@ -86,7 +86,7 @@ struct Entry {
     nkey: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RoleName {
     Submitter,
@@ -139,7 +139,10 @@ fn user(file: &str, name: String, entry: Entry, catalogue: &Catalogue) -> Result
     };
     let secret =
         secret.checked().map_err(|source| FleetError::Secret { file: file.clone(), user: name.clone(), source })?;
-    if let Some(unknown) = entry.skills.iter().flatten().find(|skill| catalogue.get(skill).is_none()) {
+    // Runs can be asked for like any task, but only coordinators work them.
+    let is_run = |skill: &Skill| entry.role == RoleName::Submitter && *skill == run_skill();
+    if let Some(unknown) = entry.skills.iter().flatten().find(|skill| catalogue.get(skill).is_none() && !is_run(skill))
+    {
         return Err(refuse(format!("names skill {unknown}, which is not in the catalogue")));
     }
     if entry.skills.as_ref().is_some_and(Vec::is_empty) {
