@@ -21,6 +21,7 @@ mod structured;
 pub mod subject;
 mod task;
 mod time;
+mod transition;
 
 pub use attempt::{AttemptRecord, Claim, FailedAttempt};
 pub use blob::{BlobMeta, BlobRef, InvalidBlobRef};
@@ -38,3 +39,4 @@ pub use skill_policy::{EventLevel, InvalidNote, SkillPolicy};
 pub use structured::{Item, StructuredError, Value};
 pub use task::{BadTask, Task, TaskOptions};
 pub use time::{format_rfc3339, parse_rfc3339};
+pub use transition::{InvalidSummary, Summary};
