@@ -39,4 +39,4 @@ pub use skill_policy::{EventLevel, InvalidNote, SkillPolicy};
 pub use structured::{Item, StructuredError, Value};
 pub use task::{BadTask, Task, TaskOptions};
 pub use time::{format_rfc3339, parse_rfc3339};
-pub use transition::{InvalidSummary, Summary};
+pub use transition::{InvalidRunSummary, RunSummary};

@@ -9,7 +9,7 @@ use crate::structured::{Item, StructuredError, push_integer, push_text};
 
 /// A `Nova-Transition` header that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSummary {
+pub enum InvalidRunSummary {
     /// It is no structured item.
     #[error("transition header is malformed")]
     Malformed(#[from] StructuredError),
@@ -23,7 +23,7 @@ pub enum InvalidSummary {
 
 /// A run in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
+pub struct RunSummary {
     /// Where it stands.
     pub status: RunStatus,
     /// Which run.
@@ -61,7 +61,7 @@ const LABELS_BYTES: usize = 1024;
 /// The longest key that is shown, in bytes.
 const KEY_BYTES: usize = 256;
 
-impl Summary {
+impl RunSummary {
     /// The header's value.
     #[must_use]
     pub fn to_header(&self) -> String {
@@ -115,11 +115,11 @@ impl Summary {
     /// Reads the header's value; unknown parameters are passed over.
     ///
     /// # Errors
-    /// [`InvalidSummary`] when it is malformed, of an unknown status or lacks what every run has.
-    pub fn parse(text: &str) -> Result<Self, InvalidSummary> {
-        use InvalidSummary::Parameter;
+    /// [`InvalidRunSummary`] when it is malformed, of an unknown status or lacks what every run has.
+    pub fn parse(text: &str) -> Result<Self, InvalidRunSummary> {
+        use InvalidRunSummary::Parameter;
         let item = Item::parse(text)?;
-        let status = RunStatus::from_word(&item.token).ok_or_else(|| InvalidSummary::Status(item.token.clone()))?;
+        let status = RunStatus::from_word(&item.token).ok_or_else(|| InvalidRunSummary::Status(item.token.clone()))?;
         let run = |key: &str| item.text(key).and_then(|text| RunId::new(text).ok());
         let count = |key: &str| item.integer(key).and_then(|number| u32::try_from(number).ok());
         let labels = item.text("labels").unwrap_or_default().split(',').filter_map(|pair| {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_golden_header_reads_and_writes_the_same() {
-        let summary = Summary::parse(GOLDEN).expect("golden");
+        let summary = RunSummary::parse(GOLDEN).expect("golden");
         assert_eq!((summary.key.as_deref(), summary.labels["team"].as_str()), (Some("pr 1%"), "x"));
         assert_eq!(summary.to_header(), GOLDEN);
     }
@@ -165,24 +165,24 @@ mod tests {
     #[test]
     fn what_is_absent_stays_absent() {
         let text = r#"running;run="a";workflow="w";version="v";n=1;task="_.a";started=5;done=0;total=1"#;
-        let summary = Summary::parse(text).expect("golden");
+        let summary = RunSummary::parse(text).expect("golden");
         assert_eq!((summary.ended, summary.failed.clone(), summary.labels.len()), (None, None, 0));
         assert_eq!(summary.to_header(), text);
     }
 
     #[test]
     fn unknown_parameters_are_passed_over_and_missing_ones_named() {
-        assert!(Summary::parse(&format!("{GOLDEN};later=\"x\"")).is_ok());
-        assert_eq!(Summary::parse(r#"running;run="a""#), Err(InvalidSummary::Parameter("workflow")));
-        assert_eq!(Summary::parse("walking"), Err(InvalidSummary::Status("walking".into())));
+        assert!(RunSummary::parse(&format!("{GOLDEN};later=\"x\"")).is_ok());
+        assert_eq!(RunSummary::parse(r#"running;run="a""#), Err(InvalidRunSummary::Parameter("workflow")));
+        assert_eq!(RunSummary::parse("walking"), Err(InvalidRunSummary::Status("walking".into())));
     }
 
     #[test]
     fn labels_beyond_the_limit_are_left_out() {
-        let mut summary = Summary::parse(GOLDEN).expect("golden");
+        let mut summary = RunSummary::parse(GOLDEN).expect("golden");
         summary.labels = (0..100).map(|n| (format!("key-{n:03}"), "v".repeat(60))).collect();
         let header = summary.to_header();
         assert!(header.len() < limits::HEADER_BYTES, "{}", header.len());
-        assert!(!Summary::parse(&header).expect("well formed").labels.is_empty());
+        assert!(!RunSummary::parse(&header).expect("well formed").labels.is_empty());
     }
 }
