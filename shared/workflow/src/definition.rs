@@ -466,6 +466,17 @@ impl Kind<'_> {
     }
 }
 
+impl Choice {
+    /// The steps it lists, each with its path below the choice; a step that several cases list comes several times.
+    pub fn picks(&self) -> impl Iterator<Item = (&StepId, String)> {
+        let cases = self.cases.iter().enumerate().flat_map(|(case, of)| {
+            of.then.iter().enumerate().map(move |(index, step)| (step, format!("/cases/{case}/then/{index}")))
+        });
+        let rest = self.otherwise.iter().enumerate();
+        cases.chain(rest.map(|(index, step)| (step, format!("/otherwise/{index}"))))
+    }
+}
+
 impl Step {
     /// All kinds it states; a sound step has exactly one.
     #[must_use]
