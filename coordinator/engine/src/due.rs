@@ -1,9 +1,6 @@
 //! What becomes of a message that a schedule has fired.
 
-use nova_types::{Code, Generation, Name, Priority, Skill, TaskId, UnixMillis, codes};
-
-/// The longest name of a task.
-const NAME_LEN: usize = 64;
+use nova_types::{Code, Generation, Priority, Skill, TaskId, UnixMillis, codes};
 
 /// Who a due task is recorded under when not even its subject names a skill.
 const NOBODY: &str = "unknown";
@@ -50,6 +47,17 @@ pub enum Due {
         /// The publish's own number.
         generation: Generation,
     },
+    /// Publish a task for each moment it stands for.
+    Recur {
+        /// The queue's skill.
+        skill: Skill,
+        /// The queue's priority.
+        priority: Priority,
+        /// The schedule's own id.
+        base: TaskId,
+        /// When it fires again.
+        next: UnixMillis,
+    },
     /// End it unrun.
     Refuse {
         /// Whose record it goes into.
@@ -86,59 +94,25 @@ pub fn decide(fired: &Fired) -> Due {
         (Some(Some(given)), Next::Over) => given.clone(),
         (None, Next::Over) => base.clone(),
         // Each firing of a recurring schedule is a task of its own, whatever the schedule itself is called.
-        (_, next) => recurring_id(base, nominal_second(fired.at, next)),
+        (_, Next::At(_) | Next::Unknown) => base.of_moment(fired.at),
     };
-    match target {
-        Some((skill, priority)) if skill == owner => {
+    match (target, fired.next) {
+        (Some((skill, priority)), Next::At(next)) if skill == owner => {
+            Due::Recur { skill: skill.clone(), priority: *priority, base: base.clone(), next }
+        }
+        (Some((skill, priority)), _) if skill == owner => {
             Due::Forward { skill: skill.clone(), priority: *priority, id, generation: Generation::due(fired.sequence) }
         }
-        Some((skill, _)) => {
+        (Some((skill, _)), _) => {
             let why = format!("a schedule of skill {owner} may not fire a task of skill {skill}");
             refuse(Some(owner), id, codes::BAD_SUBJECT, why)
         }
-        None => refuse(Some(owner), id, codes::BAD_SUBJECT, "its subject names no queue".to_owned()),
+        (None, _) => refuse(Some(owner), id, codes::BAD_SUBJECT, "its subject names no queue".to_owned()),
     }
-}
-
-/// The second a firing stands for: the nearest to when it fired, but always before the next one's.
-///
-/// Both moments are the broker's own, so every coordinator names the same second; and because the next firing's second is
-/// never below `next`, no two firings of one schedule share a second, however late the broker was.
-fn nominal_second(at: UnixMillis, next: Next) -> i64 {
-    let nearest = at.0.saturating_add(500).div_euclid(1000);
-    match next {
-        Next::At(next) => nearest.min(next.0.div_euclid(1000) - 1),
-        Next::Over | Next::Unknown => at.0.div_euclid(1000),
-    }
-}
-
-/// `<name>-<seconds>`; a name too long for that is cut and told apart by its hash.
-fn recurring_id(base: &TaskId, second: i64) -> TaskId {
-    let tail = format!("-{second}");
-    let name = base.name().as_str();
-    let made = if name.len() + tail.len() <= NAME_LEN {
-        format!("{name}{tail}")
-    } else {
-        let tail = format!("-{:016x}{tail}", fnv1a(name.as_bytes()));
-        // Names are ASCII, so any cut is at a character's border.
-        format!("{}{tail}", &name[..NAME_LEN.saturating_sub(tail.len()).min(name.len())])
-    };
-    match Name::new(made) {
-        Ok(name) => TaskId::new(base.scope().clone(), name),
-        // Only a second with more than 40 digits could make it too long.
-        Err(_) => base.clone(),
-    }
-}
-
-/// FNV-1a with 64 bits: enough to tell cut names apart, and the same in every version.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn fired() -> Fired {
@@ -159,6 +133,7 @@ mod tests {
         change(&mut fired);
         let got = match decide(&fired) {
             Due::Forward { skill, priority, id, generation } => format!("{skill}/{priority} {id}~{}", generation.0),
+            Due::Recur { skill, priority, base, next } => format!("recur {skill}/{priority} {base} {}", next.0),
             Due::Refuse { skill, id, code, .. } => format!("refuse {skill} {id} {code}"),
         };
         assert_eq!(got, expect, "{what}");
@@ -171,32 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn a_recurring_one_is_called_after_its_second() {
-        let next = |ms| Next::At(UnixMillis(ms));
-        check("on time", |f| f.next = next(1_795_370_060_000), "echo/low a.b-1795370000~14");
-        check(
-            "early by a hair",
-            |f| {
-                f.next = next(1_795_370_060_000);
-                f.at = UnixMillis(1_795_369_999_998);
-            },
-            "echo/low a.b-1795370000~14",
-        );
-        check(
-            "late",
-            |f| {
-                f.next = next(1_795_370_001_000);
-                f.at = UnixMillis(1_795_370_000_900);
-            },
-            "echo/low a.b-1795370000~14",
-        );
+    fn a_recurring_one_stands_for_moments_of_its_schedule() {
+        let next = Next::At(UnixMillis(1_795_370_060_000));
+        check("on time", |f| f.next = next, "recur echo/low a.b 1795370060000");
         check(
             "its own id is the schedule's",
             |f| {
-                f.next = next(1_795_370_060_000);
+                f.next = next;
                 f.given = Some("a.b".parse().ok());
             },
-            "echo/low a.b-1795370000~14",
+            "recur echo/low a.b 1795370060000",
         );
         check("nobody said when", |f| f.next = Next::Unknown, "echo/low a.b-1795370000~14");
     }
@@ -213,34 +172,5 @@ mod tests {
         check("no queue", |f| f.target = None, "refuse echo a.b bad_subject");
         check("nothing", |f| (f.target, f.schedule) = (None, None), "refuse unknown _seq.7 bad_subject");
         check("a malformed id", |f| f.given = Some(None), "refuse echo a.b bad_id");
-    }
-
-    #[test]
-    fn long_names_are_cut_and_stay_apart() {
-        let long = |last: char| -> TaskId { format!("a.{}{last}", "x".repeat(63)).parse().expect("an id") };
-        let (one, two) = (recurring_id(&long('1'), 1_795_370_000), recurring_id(&long('2'), 1_795_370_000));
-        assert_ne!(one, two);
-        assert_eq!(one.name().as_str().len(), 64);
-        assert!(one.name().as_str().ends_with("-1795370000"), "{one}");
-    }
-
-    proptest! {
-        /// A schedule that fires each second or more seldom, with timers that are early by 3 ms at most and late by any time.
-        #[test]
-        fn no_two_firings_share_an_id(start in 0_i64..5_000, every in 1_000_i64..5_000, late in proptest::collection::vec(-3_i64..4_000, 2..20)) {
-            let mut nominal = 1_795_370_000_000 + start;
-            let mut last = None;
-            for late in late {
-                let at = nominal + late;
-                // The broker counts the next one from the first nominal moment behind the firing.
-                let mut next = nominal + every;
-                while next <= at {
-                    next += every;
-                }
-                let second = nominal_second(UnixMillis(at), Next::At(UnixMillis(next)));
-                prop_assert!(last.is_none_or(|last| second > last), "{last:?} {second}");
-                (last, nominal) = (Some(second), next);
-            }
-        }
     }
 }

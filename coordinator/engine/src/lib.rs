@@ -7,5 +7,7 @@ pub mod lane;
 pub mod law;
 pub mod leader;
 pub mod poison;
+pub mod recur;
 pub mod rehome;
+pub mod run;
 pub mod trim;

@@ -28,6 +28,14 @@ pub fn hash(text: &str) -> String {
     })
 }
 
+/// The SHA-256 of a value's canonical JSON in hex: what an approval names.
+#[must_use]
+pub fn hash_of(value: &Value) -> String {
+    let mut text = String::new();
+    write(value, &mut text);
+    hash(&text)
+}
+
 /// Writes sorted whatever order the map type keeps: the order must not depend on a feature of a dependency.
 fn write(value: &Value, text: &mut String) {
     match value {

@@ -14,7 +14,7 @@ mod record;
 mod sites;
 mod template;
 
-pub use canonical::{canonical, hash};
+pub use canonical::{canonical, hash, hash_of};
 pub use check::Known;
 pub use datum::{BlobName, Datum};
 pub use definition::{Expr, Kind, Step, Template, Work, Workflow};

@@ -1,0 +1,71 @@
+//! Which task of a run a name stands for.
+
+use nova_types::Name;
+use nova_workflow::{Part, Role};
+
+use super::Run;
+
+/// The task under way that has this name, when there is one.
+///
+/// Also finds tasks that are being cancelled: their ends are still to be told to the run.
+#[must_use]
+pub fn part_of(run: &Run, name: &Name) -> Option<Part> {
+    let (of, hash) = name.as_str().rsplit_once('_')?;
+    let hash = u64::from_str_radix(hash, 16).ok().filter(|_| of == run.id.as_str())?;
+    if let Some(ending) = &run.ending {
+        if let Some((step, _)) = &ending.undo {
+            let part = Part { step: step.clone(), role: Role::Undo, index: 0 };
+            if part.name(&run.id) == *name {
+                return Some(part);
+            }
+        }
+    }
+    for (id, step) in &run.steps {
+        for role in [Role::Work, Role::Judge] {
+            // A map may have thousands of tasks under way: the beginning of their names is hashed once.
+            let begun = fnv1a(BASIS, format!("{id}/{}/", role.as_str()).as_bytes());
+            let found = step.parts().find(|(of, index, _)| *of == role && with_number(begun, *index) == hash);
+            if let Some((role, index, _)) = found {
+                return Some(Part { step: id.clone(), role, index });
+            }
+        }
+    }
+    None
+}
+
+const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The hash continued with a number's digits, written without the heap.
+fn with_number(hash: u64, number: u32) -> u64 {
+    let (mut digits, mut at, mut rest) = ([0_u8; 10], 10, number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).expect("a remainder by ten is one digit");
+        rest /= 10;
+        if rest == 0 {
+            return fnv1a(hash, &digits[at..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nova_types::{RunId, StepId};
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_hashed_as_names_are() {
+        let run = RunId::new("r").expect("a run");
+        let step = StepId::new("files").expect("a step");
+        for index in [0, 7, 10, 99, 100, 4_294_967_295] {
+            let name = Part::work(step.clone(), index).name(&run);
+            let begun = fnv1a(BASIS, b"files/work/");
+            assert_eq!(name.as_str(), format!("r_{:016x}", with_number(begun, index)));
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! A run as the engine knows it: everything that follows from its events, in a form that is cheap to clone.
+
+use std::collections::BTreeMap;
+
+use nova_types::{Code, RunId, RunStatus, StepId, UnixMillis};
+use nova_workflow::{BlobName, Datum, Failure, Parent, RECORD_VERSION, Role, RunEnd, Segment, Started, Timer};
+use serde::{Deserialize, Serialize};
+
+use super::ranges::Ranges;
+use super::segments::Segments;
+use super::shared::Shared;
+
+/// A run: what its events and decisions so far come to.
+///
+/// A snapshot of a run is this as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    v: u32,
+    pub(super) id: RunId,
+    pub(super) n: u64,
+    pub(super) emitted: u64,
+    pub(super) started: Option<Shared<Started>>,
+    pub(super) started_at: UnixMillis,
+    pub(super) queued: bool,
+    pub(super) paused: bool,
+    pub(super) deadline: Option<Alarm>,
+    pub(super) steps: BTreeMap<StepId, Shared<StepRun>>,
+    /// How many tasks are under way; the caps count on it.
+    pub(super) flying: u32,
+    /// How many steps have ended: the order undo goes back in.
+    pub(super) ended_steps: u32,
+    pub(super) signals: Shared<Vec<Signal>>,
+    /// The stream sequences of the orders already taken.
+    pub(super) orders: Shared<Vec<u64>>,
+    /// Timers withdrawn, for as long as that may not be carried out.
+    pub(super) unset: Vec<(Timer, u64)>,
+    pub(super) ending: Option<Shared<Ending>>,
+    pub(super) ended: Option<Shared<Final>>,
+}
+
+/// One step of a run that has begun or ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepRun {
+    /// The word for its kind, so that a restart with another version can tell.
+    pub kind: String,
+    pub at: UnixMillis,
+    /// Tasks under way, by item, voter or round. Those of an ended step are being cancelled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<u32, Open>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Open>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<(Timer, Alarm)>,
+    pub active: Active,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Shared<Ended>>,
+}
+
+/// A task under way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Open {
+    /// The transition that decided it.
+    pub n: u64,
+    /// The transition that cancelled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<u64>,
+}
+
+/// A timer that is set.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alarm {
+    pub at: UnixMillis,
+    /// The transition that decided it.
+    pub n: u64,
+}
+
+/// What a kind of step has to remember while it is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Active {
+    /// Nothing: a task, a child run, a join or a choice; and every kind once it is over.
+    Plain,
+    Map(MapState),
+    Vote(VoteState),
+    Loop(LoopState),
+    Wait(WaitState),
+}
+
+/// A map under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MapState {
+    /// How many items it has; one object for the life of the map, so that its list can be remembered by it.
+    pub count: Shared<u32>,
+    pub todo: Ranges,
+    pub list: List,
+    /// The first that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<(u32, Failure)>,
+    /// How many attempts the first failure had.
+    pub attempts: u32,
+}
+
+/// The results of a map.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    pub count: u32,
+    pub done: Ranges,
+    pub failed: Ranges,
+    pub segments: Segments,
+}
+
+/// A vote under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VoteState {
+    /// The next voter to be asked.
+    pub next: u32,
+    pub cast: BTreeMap<u32, Cast>,
+}
+
+/// What came of a voter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Cast {
+    Result(Shared<Datum>),
+    Nothing(Failure),
+}
+
+/// A loop under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoopState {
+    /// The next round.
+    pub next: u32,
+    pub last: Shared<Datum>,
+}
+
+/// A wait under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaitState {
+    /// The hash of what is to be approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ended {
+    pub status: StepStatus,
+    pub at: UnixMillis,
+    /// Its place in the order of ends; none for what an earlier run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u32>,
+    pub answer: Answer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+/// How a step stands, as expressions and people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepStatus {
+    /// It has not begun.
+    Waiting,
+    /// It is under way.
+    Running,
+    /// It ended well.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was not needed.
+    Skipped,
+}
+
+impl StepStatus {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The result of a step, in the form it was recorded in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Answer {
+    Value(Datum),
+    /// A map's list; put together when someone asks.
+    List(List),
+    /// A join's steps, and whether each had come; their results are looked up when someone asks.
+    Joined(BTreeMap<StepId, bool>),
+}
+
+/// A signal no step has taken yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signal {
+    pub name: String,
+    pub data: Datum,
+}
+
+/// A run on its way to an end that is not good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ending {
+    pub end: RunEnd,
+    /// The undo under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<(StepId, Open)>,
+    /// The steps whose undo is over, well or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<StepId>,
+}
+
+/// A run's end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Final {
+    pub end: RunEnd,
+    pub at: UnixMillis,
+    pub n: u64,
+}
+
+impl Run {
+    /// A run before its first event.
+    #[must_use]
+    pub fn new(id: RunId) -> Self {
+        Self {
+            v: RECORD_VERSION,
+            id,
+            n: 0,
+            emitted: 0,
+            started: None,
+            started_at: UnixMillis(0),
+            queued: false,
+            paused: false,
+            deadline: None,
+            steps: BTreeMap::new(),
+            flying: 0,
+            ended_steps: 0,
+            signals: Shared::default(),
+            orders: Shared::default(),
+            unset: Vec::new(),
+            ending: None,
+            ended: None,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// The version of its form; a snapshot of another one than [`RECORD_VERSION`] is not to be used.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.v
+    }
+
+    /// The number of its last transition; 0 before the first.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Everything decided up to this transition is known to be carried out.
+    #[must_use]
+    pub fn emitted(&self) -> u64 {
+        self.emitted
+    }
+
+    /// Notes that everything decided up to transition `n` is carried out; the next transition records it.
+    pub fn mark_emitted(&mut self, n: u64) {
+        self.emitted = self.emitted.max(n.min(self.n));
+        self.unset.retain(|(_, n)| *n > self.emitted);
+    }
+
+    /// How it began, once it did.
+    #[must_use]
+    pub fn started(&self) -> Option<&Started> {
+        self.started.as_deref()
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn started_at(&self) -> Option<UnixMillis> {
+        self.started.as_ref().map(|_| self.started_at)
+    }
+
+    /// The run it is a child of.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Parent> {
+        self.started().and_then(|started| started.parent.as_ref())
+    }
+
+    /// How it ended, once it did.
+    #[must_use]
+    pub fn end(&self) -> Option<&RunEnd> {
+        self.ended.as_ref().map(|last| &last.end)
+    }
+
+    /// How many of its tasks are under way.
+    #[must_use]
+    pub fn under_way(&self) -> u32 {
+        self.flying
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        match (&self.ended, &self.ending) {
+            (Some(last), _) => last.end.status,
+            (None, _) if self.paused => RunStatus::Paused,
+            (None, Some(_)) => RunStatus::Undoing,
+            (None, None) if self.queued || self.started.is_none() => RunStatus::Queued,
+            (None, None) => RunStatus::Running,
+        }
+    }
+
+    pub(super) fn ended_step(&self, step: &StepId) -> Option<&Shared<Ended>> {
+        self.steps.get(step).and_then(|step| step.ended.as_ref())
+    }
+
+    pub(super) fn is_active(&self, step: &StepId) -> bool {
+        self.steps.get(step).is_some_and(|step| step.ended.is_none())
+    }
+
+    pub(super) fn is_skipped(&self, step: &StepId) -> bool {
+        self.ended_step(step).is_some_and(|ended| ended.status == StepStatus::Skipped)
+    }
+
+    pub(super) fn has_completed(&self, step: &StepId) -> bool {
+        self.ended_step(step).is_some_and(|ended| ended.status == StepStatus::Completed)
+    }
+}
+
+impl StepRun {
+    pub fn new(kind: &str, at: UnixMillis, active: Active) -> Self {
+        Self { kind: kind.to_owned(), at, open: BTreeMap::new(), judge: None, timer: None, active, ended: None }
+    }
+
+    /// Its tasks under way.
+    pub fn parts(&self) -> impl Iterator<Item = (Role, u32, Open)> + '_ {
+        let work = self.open.iter().map(|(index, open)| (Role::Work, *index, *open));
+        work.chain(self.judge.map(|open| (Role::Judge, 0, open)))
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.judge.is_none()
+    }
+
+    pub fn map(&self) -> Option<&MapState> {
+        if let Active::Map(map) = &self.active { Some(map) } else { None }
+    }
+
+    pub fn vote(&self) -> Option<&VoteState> {
+        if let Active::Vote(vote) = &self.active { Some(vote) } else { None }
+    }
+
+    pub fn repeat(&self) -> Option<&LoopState> {
+        if let Active::Loop(repeat) = &self.active { Some(repeat) } else { None }
+    }
+
+    pub fn wait(&self) -> Option<&WaitState> {
+        if let Active::Wait(wait) = &self.active { Some(wait) } else { None }
+    }
+}
+
+/// A failure from a code and words for a person.
+pub(super) fn failure(code: &str, message: impl Into<String>) -> Failure {
+    Failure { code: Code::new(code), message: message.into() }
+}
+
+/// The object a datum lies in, when it does.
+pub(super) fn blob_of(datum: &Datum) -> Option<&BlobName> {
+    if let Datum::Blob(blob) = datum { Some(blob) } else { None }
+}
+
+/// A segment that says of items that they have none.
+pub(super) fn empty_segment(items: Vec<u32>) -> Segment {
+    let results = vec![serde_json::Value::Null; items.len()];
+    Segment { items, results: Datum::Inline(results.into()) }
+}

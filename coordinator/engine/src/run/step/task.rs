@@ -1,0 +1,27 @@
+//! One task, or one child run.
+
+use nova_types::{OutcomeKind, StepId};
+use nova_workflow::{End, Part};
+
+use crate::run::Stuck;
+use crate::run::ending::failure_of;
+use crate::run::state::{Active, Answer};
+use crate::run::turn::Turn;
+
+pub(in crate::run) fn begin(turn: &mut Turn<'_>, id: &StepId) -> Result<(), Stuck> {
+    if turn.room() == 0 {
+        return Ok(());
+    }
+    turn.activate(id, Active::Plain);
+    if let Err(failure) = turn.start(&Part::work(id.clone(), 0))? {
+        turn.fail(id, failure, 0);
+    }
+    Ok(())
+}
+
+pub(in crate::run) fn ended(turn: &mut Turn<'_>, end: &End) {
+    match end.kind {
+        OutcomeKind::Completed => turn.complete(&end.part.step, Answer::Value(end.result.clone())),
+        _ => turn.fail(&end.part.step, failure_of(end), end.attempt),
+    }
+}

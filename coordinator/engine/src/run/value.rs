@@ -1,0 +1,126 @@
+//! The values of a run: results put together from the pieces they were recorded in.
+
+use std::sync::Arc;
+
+use nova_types::StepId;
+use nova_workflow::{BlobName, Datum, EvalError, Failure, Kind, Plan};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::scope::Scope;
+use super::state::{Answer, Ended, List, failure};
+use super::turn::{Turn, own};
+use super::{Data, Memo, Run, StepStatus, Stuck};
+
+/// The code of an expression that came to nothing.
+pub(super) const BAD_EXPRESSION: &str = "bad_expression";
+
+/// A failure of an expression.
+pub(super) fn bad(message: impl Into<String>) -> Failure {
+    failure(BAD_EXPRESSION, message)
+}
+
+/// A datum's value; wants its object when that is not loaded.
+pub(super) fn value(data: &dyn Data, datum: &Datum) -> Result<Value, EvalError> {
+    match datum {
+        Datum::Inline(value) => Ok(value.clone()),
+        Datum::Blob(blob) => Ok((*loaded(data, blob)?).clone()),
+    }
+}
+
+fn loaded(data: &dyn Data, blob: &BlobName) -> Result<Arc<Value>, EvalError> {
+    data.get(blob).ok_or_else(|| EvalError::Wants(vec![blob.clone()]))
+}
+
+/// The result of a step that ended; null unless it completed.
+pub(super) fn result_of(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Value, EvalError> {
+    if ended.status != StepStatus::Completed {
+        return Ok(Value::Null);
+    }
+    match &ended.answer {
+        Answer::Value(datum) => value(data, datum),
+        Answer::List(list) => list_of(data, list).map(Value::Array),
+        Answer::Joined(of) => {
+            let (mut results, mut wants) = (Map::new(), Vec::new());
+            for (id, has_come) in of {
+                let ended = run.ended_step(id).filter(|_| *has_come);
+                match ended.map_or(Ok(Value::Null), |ended| result_of(run, data, ended)) {
+                    Ok(result) => drop(results.insert(id.to_string(), result)),
+                    Err(EvalError::Wants(blobs)) => wants.extend(blobs),
+                    Err(failed) => return Err(failed),
+                }
+            }
+            if wants.is_empty() { Ok(Value::Object(results)) } else { Err(EvalError::Wants(wants)) }
+        }
+    }
+}
+
+/// A map's results in the order of its items, null for those that failed.
+fn list_of(data: &dyn Data, list: &List) -> Result<Vec<Value>, EvalError> {
+    let missing: Vec<_> = list
+        .segments
+        .iter()
+        .filter_map(|segment| super::state::blob_of(&segment.results))
+        .filter(|blob| data.get(blob).is_none())
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        return Err(EvalError::Wants(missing));
+    }
+    let mut results = vec![Value::Null; list.count as usize];
+    for segment in list.segments.iter() {
+        let held;
+        let values = match &segment.results {
+            Datum::Inline(value) => value,
+            Datum::Blob(blob) => {
+                held = loaded(data, blob)?;
+                &*held
+            }
+        };
+        for (item, value) in segment.items.iter().zip(values.as_array().into_iter().flatten()) {
+            if let Some(place) = results.get_mut(*item as usize) {
+                *place = value.clone();
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// What `steps.<id>` is to an expression.
+pub(super) fn step_value(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Value, EvalError> {
+    let mut value = json!({"result": result_of(run, data, ended)?, "status": ended.status.as_str()});
+    if let Some(failure) = &ended.failure {
+        value["error"] = json!({"code": failure.code.as_str(), "message": failure.message});
+    }
+    if let Answer::List(list) = &ended.answer {
+        value["count"] = list.count.into();
+        value["failed"] = list.failed.len().into();
+    }
+    Ok(value)
+}
+
+/// What a person is asked to approve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// What the approver is asked.
+    pub ask: String,
+    /// What is approved.
+    pub of: Value,
+    /// Its hash; the approval names it.
+    pub hash: String,
+}
+
+/// What a step waits to have approved, when it does.
+///
+/// # Errors
+/// [`Stuck::Wants`] names values to load before asking again.
+pub fn asked(run: &Run, plan: &Plan, step: &StepId, data: &dyn Data, memo: &mut Memo) -> Result<Option<Asked>, Stuck> {
+    let hash = run.steps.get(step).filter(|_| run.is_active(step)).and_then(|step| step.wait()?.hash.clone());
+    let Some(hash) = hash.filter(|_| plan.workflow().steps.contains_key(step)) else { return Ok(None) };
+    let Kind::Wait(wait) = plan.kind(step) else { return Ok(None) };
+    let Some(approval) = &wait.approval else { return Ok(None) };
+    let turn = Turn::new(run, plan, run.started_at, data, memo);
+    let of = own(plan.fill(&approval.of, &Scope::of(&turn)))?;
+    Ok(of.ok().map(|of| Asked { ask: approval.ask.clone(), of, hash }))
+}
