@@ -2,9 +2,11 @@
 //!
 //! Nothing here does I/O, reads a clock or is async: a value that exists has passed its checks.
 
+mod catch_up;
 mod code;
 mod duration;
 mod id;
+mod moment_id;
 mod outcome;
 mod policy;
 mod priority;
@@ -13,6 +15,7 @@ mod skill;
 mod state;
 mod time;
 
+pub use catch_up::{CatchUp, ParseCatchUpError};
 pub use code::{Code, codes};
 pub use duration::{DurationText, ParseDurationError};
 pub use id::{Generation, InvalidId, Name, Scope, TaskId, WorkerId};

@@ -60,6 +60,10 @@ pub mod name {
     pub const WHEN: &str = "Nova-Schedule";
     /// On a request to schedule: the time zone of its cron.
     pub const TIME_ZONE: &str = "Nova-Time-Zone";
+    /// On a request to schedule again and again: what is made up for that was missed: `skip`, `one` or `all`.
+    pub const CATCH_UP: &str = "Nova-Catch-Up";
+    /// On a task of a recurring schedule: the moment it stands for.
+    pub const NOMINAL: &str = "Nova-Nominal";
     /// On a request to schedule or a due task: its priority.
     pub const PRIORITY: &str = "Nova-Priority";
     /// On the schedule of a run: which of its timers it is. Nova's own; nobody may ask for it.

@@ -5,7 +5,10 @@
 pub mod assets;
 mod attempt;
 mod blob;
+mod calendar;
 mod call;
+mod cron;
+mod cron_state;
 mod dead;
 mod depth;
 mod error_body;
@@ -25,7 +28,9 @@ mod transition;
 
 pub use attempt::{AttemptRecord, Claim, FailedAttempt};
 pub use blob::{BlobMeta, BlobRef, InvalidBlobRef};
+pub use calendar::Calendar;
 pub use call::CALL_PENDING_STATUS;
+pub use cron_state::{CronState, LeftOut};
 pub use dead::{DeadLetter, InvalidDeadLetter};
 pub use depth::{TooDeep, check_json, check_msgpack};
 pub use error_body::ErrorBody;

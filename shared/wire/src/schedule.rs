@@ -19,6 +19,12 @@ pub struct InvalidSchedule {
     why: &'static str,
 }
 
+impl InvalidSchedule {
+    pub(crate) fn new(given: &str, why: &'static str) -> Self {
+        Self { given: given.chars().take(128).collect(), why }
+    }
+}
+
 /// `@in <duration>`, `@at <RFC 3339>`, `@every <duration>`, `@hourly` and its like, or a cron line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScheduleSpec {
@@ -66,7 +72,7 @@ impl FromStr for ScheduleSpec {
     type Err = InvalidSchedule;
     fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
         let text = text.trim();
-        let refuse = |why| InvalidSchedule { given: text.chars().take(128).collect(), why };
+        let refuse = |why| InvalidSchedule::new(text, why);
         let duration = |rest: &str| {
             let parsed: Result<DurationText, _> = rest.trim().parse();
             parsed.map(|d| d.0).map_err(|_| refuse("needs a duration such as 90s"))

@@ -275,6 +275,24 @@ pub fn bucket_key(bucket: &str, key: &str) -> String {
     format!("$KV.{bucket}.{key}")
 }
 
+/// What is known of a recurring schedule's moments, in the bucket of fleet-wide state.
+#[must_use]
+pub fn cron_state(skill: &Skill, id: &TaskId) -> String {
+    bucket_key(crate::assets::CONFIG_BUCKET, &format!("cron.{skill}.{id}"))
+}
+
+/// The same of every recurring schedule.
+#[must_use]
+pub fn all_cron_states() -> String {
+    bucket_key(crate::assets::CONFIG_BUCKET, "cron.>")
+}
+
+/// The skill and id of a recurring schedule whose moments these are.
+#[must_use]
+pub fn parse_cron_state(subject: &str) -> Option<(Skill, TaskId)> {
+    parse_skill_and_task(subject.strip_prefix(&bucket_key(crate::assets::CONFIG_BUCKET, "cron."))?)
+}
+
 /// Where one reply is told, and its scope.
 #[must_use]
 pub fn parse_reply(subject: &str) -> Option<(Scope, &str)> {
@@ -297,6 +315,7 @@ mod tests {
         let id: TaskId = "s.n".parse().expect("an id");
         assert_eq!(parse_outcome(&outcome(&skill(), &id)), Some((skill(), id.clone())));
         assert_eq!(parse_cancel(&cancel(&skill(), &id)), Some((skill(), id.clone())));
+        assert_eq!(parse_cron_state(&cron_state(&skill(), &id)), Some((skill(), id.clone())));
         assert_eq!(parse_schedule(&schedule(&skill(), &id)), Some((skill(), id)));
         for priority in Priority::ALL {
             assert_eq!(parse_task(&task(&skill(), priority)), Some((skill(), priority)));
