@@ -8,6 +8,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("shared/types", &[]),
     ("shared/wire", &["nova-types"]),
     ("shared/workflow", &["nova-types"]),
+    // What the workers of a review and the command that shows it speak of.
+    ("shared/review", &[]),
     ("shared/broker", &["nova-types", "nova-wire"]),
     ("shared/runtime", &["nova-types", "nova-broker"]),
     ("shared/worker", &["nova-types", "nova-wire", "nova-broker", "nova-runtime"]),
@@ -17,10 +19,22 @@ const EDGES: &[(&str, &[&str])] = &[
     ("coordinator/server", &["nova-types", "nova-wire", "nova-workflow", "nova-broker", "nova-runtime", "nova-engine"]),
     ("nats/provision", &["nova-types", "nova-wire", "nova-broker"]),
     // Replaying a stored run is pure, so the command does it itself.
-    ("cli", &["nova-types", "nova-wire", "nova-workflow", "nova-engine", "nova-broker", "nova-client", "nova-provision"]),
+    (
+        "cli",
+        &[
+            "nova-types",
+            "nova-wire",
+            "nova-workflow",
+            "nova-review",
+            "nova-engine",
+            "nova-broker",
+            "nova-client",
+            "nova-provision",
+        ],
+    ),
     ("dashboard", &["nova-types", "nova-wire", "nova-broker", "nova-client"]),
     // A skill sees tasks and verdicts, never the broker: that is what makes it testable without one.
-    ("workers/*", &["nova-types", "nova-worker"]),
+    ("workers/*", &["nova-types", "nova-worker", "nova-review"]),
 ];
 
 /// Crates whose tests, too, are held to the edges: nothing with I/O may reach them.
