@@ -16,7 +16,7 @@ use nova_types::StepId;
 
 use crate::{BlobName, Failure};
 
-pub(crate) use compile::{Compiled, Fault, Read, compile};
+pub(crate) use compile::{Compiled, Fault, Read, children, compile};
 pub(crate) use eval::{eval, failure};
 pub(crate) use functions::FUNCTIONS;
 pub(crate) use scan::code;

@@ -12,6 +12,7 @@ mod input;
 mod plan;
 mod record;
 mod sites;
+mod source;
 mod template;
 
 pub use canonical::{canonical, hash, hash_of};
@@ -24,3 +25,4 @@ pub use record::{
     Approved, Decision, End, Event, Failure, Items, Kept, Order, Parent, Part, RECORD_VERSION, Restart, Role, RunEnd,
     Segment, StartRequest, Started, Timer, Transition,
 };
+pub use source::{Located, MAX_BYTES, Positions, check_text, parse};

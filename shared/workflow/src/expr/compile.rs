@@ -14,6 +14,8 @@ const MAX_BYTES: usize = 4096;
 const MAX_BRACKETS: usize = 24;
 /// How many operators there may be; chains of them become deep trees.
 const MAX_OPERATORS: usize = 200;
+/// How deep the tree may be: evaluating a level takes up to 26 KiB of the stack, and threads have 2 MiB.
+const MAX_DEPTH: usize = 32;
 /// How deep loops (`map`, `filter`, `all`, `exists`, `exists_one`) may nest.
 const MAX_LOOPS: usize = 3;
 
@@ -70,14 +72,20 @@ pub(crate) fn compile(source: &str) -> Result<Compiled, Vec<Fault>> {
     let written = tree.clone();
     let mut walk = Walk { info: &info, source, reads: Vec::new(), faults: Vec::new(), locals: Vec::new(), loops: 0 };
     walk.expr(&mut tree);
-    let Walk { reads, faults, .. } = walk;
+    let Walk { reads, mut faults, .. } = walk;
+    if depth(&tree) > MAX_DEPTH {
+        faults.push(Fault {
+            message: format!("the expression is a chain of more than {MAX_DEPTH} parts; use a skill"),
+            at: 0,
+        });
+    }
     if !faults.is_empty() {
         return Err(faults);
     }
     let roots = reads.iter().filter_map(|read| if let Read::Root(root, _) = read { Some(root.clone()) } else { None });
     let roots = roots.collect();
     let mut offsets = Vec::new();
-    gather(&written, &mut |id| offsets.push((id, offset(&info, source, id))));
+    gather(&written, &mut |id: u64| offsets.push((id, offset(&info, source, id))));
     offsets.sort_unstable();
     Ok(Compiled { source: source.to_owned(), tree, roots, reads, written, offsets })
 }
@@ -170,11 +178,6 @@ impl Walk<'_> {
             Expr::Literal(LiteralValue::Bytes(_)) => self.fault(id, "bytes have no place in JSON; write a text"),
             Expr::Literal(_) | Expr::Unspecified => {}
         }
-        if let Expr::Call(CallExpr { func_name, .. }) = &node.expr
-            && func_name == operators::ADD
-        {
-            guard(effort::WEIGH, node);
-        }
     }
 
     /// The name of the step when the node is `steps.<name>` or `steps["<name>"]`.
@@ -242,6 +245,9 @@ impl Walk<'_> {
             self.expr(target);
         }
         call.args.iter_mut().for_each(|arg| self.expr(arg));
+        if call.func_name == operators::ADD {
+            effort::ADD.clone_into(&mut call.func_name);
+        }
         let walks = [operators::EQUALS, operators::NOT_EQUALS, operators::IN, "contains"];
         if walks.contains(&call.func_name.as_str()) {
             // What is walked through counts, or a loop of comparisons would be free.
@@ -326,25 +332,35 @@ fn is_word(name: &str) -> bool {
         && { name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') }
 }
 
+/// How many levels a tree has.
+fn depth(node: &IdedExpr) -> usize {
+    let mut most = 0;
+    children(node, &mut |child| most = most.max(depth(child)));
+    most + 1
+}
+
 /// Hands every node's id to `each`.
-fn gather(node: &IdedExpr, each: &mut impl FnMut(u64)) {
+fn gather(node: &IdedExpr, each: &mut dyn FnMut(u64)) {
     each(node.id);
+    children(node, &mut |child| gather(child, each));
+}
+
+/// Hands what is directly below a node to `each`.
+pub(crate) fn children<'a>(node: &'a IdedExpr, each: &mut dyn FnMut(&'a IdedExpr)) {
     match &node.expr {
-        Expr::Select(select) => gather(&select.operand, each),
-        Expr::Call(call) => call.target.iter().map(AsRef::as_ref).chain(&call.args).for_each(|node| gather(node, each)),
-        Expr::List(list) => list.elements.iter().for_each(|node| gather(node, each)),
+        Expr::Select(select) => each(&select.operand),
+        Expr::Call(call) => call.target.iter().map(AsRef::as_ref).chain(&call.args).for_each(each),
+        Expr::List(list) => list.elements.iter().for_each(each),
         Expr::Map(map) => {
             for entry in &map.entries {
                 if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    gather(&entry.key, each);
-                    gather(&entry.value, each);
+                    each(&entry.key);
+                    each(&entry.value);
                 }
             }
         }
         Expr::Comprehension(of) => {
-            for node in [&of.iter_range, &of.loop_cond, &of.loop_step, &of.result] {
-                gather(node, each);
-            }
+            [&of.iter_range, &of.accu_init, &of.loop_cond, &of.loop_step, &of.result].into_iter().for_each(each);
         }
         _ => {}
     }

@@ -5,12 +5,15 @@
 
 use std::cell::Cell;
 
+use cel::common::ast::operators;
 use cel::common::types::{CelList, CelMap, CelMapKey, CelString, DYN_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 
 /// Around the range of a loop: pays for its rounds and sorts the keys of a map.
 pub(super) const EACH: &str = "@each";
+/// In place of `+`: pays before it adds.
+pub(super) const ADD: &str = "@add";
 /// Around a value that was made or is walked through: pays for its size.
 pub(super) const WEIGH: &str = "@weigh";
 
@@ -48,6 +51,7 @@ const TOO_MUCH: &str = "it takes too many rounds or makes too large a value";
 
 /// Declares the functions of this module.
 pub(super) fn declare(env: &mut Env) -> Result<(), DeclarationError> {
+    env.add_overload(ADD, "add", vec![DYN_TYPE.to_owned(), DYN_TYPE.to_owned()], add)?;
     env.add_overload(EACH, "each", vec![DYN_TYPE.to_owned()], each)?;
     env.add_overload(WEIGH, "weigh", vec![DYN_TYPE.to_owned()], weigh)
 }
@@ -68,6 +72,22 @@ fn each<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executi
         return Ok(CowVal::owned(CelList::from(keys)));
     }
     Ok(range)
+}
+
+fn add<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [left, right] = args.as_slice() else { return Err(ExecutionError::missing_argument_or_target()) };
+    weight(left.as_ref())?;
+    weight(right.as_ref())?;
+    let refused = || {
+        let types = [left, right].map(|value| value.get_type().name().to_owned());
+        ExecutionError::no_such_overload(operators::ADD, types.to_vec())
+    };
+    let sum = left.as_adder().ok_or_else(refused)?.add(right.as_ref());
+    match sum {
+        Ok(sum) => Ok(CowVal::Owned(sum.into_owned())),
+        Err(error @ ExecutionError::Overflow(..)) => Err(error),
+        Err(_) => Err(refused()),
+    }
 }
 
 fn weigh<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {

@@ -33,12 +33,26 @@ pub(super) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), Vec<Fault>> 
         return Err(vec![Fault { message: "the expression cannot be read".into(), at: 0 }]);
     };
     parsed.map_err(|errors| {
-        let faults = errors.errors.iter().map(|error| Fault {
-            message: shorten(&error.msg.replace("Syntax error: ", "")),
-            at: offset(source, error.pos),
-        });
+        let faults =
+            errors.errors.iter().map(|error| Fault { message: syntax(&error.msg), at: offset(source, error.pos) });
         faults.take(3).collect()
     })
+}
+
+/// What the parser says, in plainer words.
+fn syntax(said: &str) -> String {
+    let quoted = || said.split('\'').nth(1).unwrap_or_default();
+    if said.contains("Recursion limit") {
+        "the expression is nested too deep; use a skill".into()
+    } else if said.contains("input '<EOF>'") || said.contains("at input '<EOF>'") {
+        "the expression ends too early".into()
+    } else if said.contains("mismatched input") || said.contains("extraneous input") {
+        format!("`{}` is not expected here", shorten(quoted()))
+    } else if said.contains("token recognition error") {
+        format!("`{}` means nothing in an expression", shorten(quoted()))
+    } else {
+        shorten(said.trim_start_matches("Syntax error: "))
+    }
 }
 
 /// The byte of a line and column, both from 1.
