@@ -18,6 +18,15 @@ pub struct BucketEntry {
     pub revision: u64,
 }
 
+/// What a key holds now, for a write that depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketSlot {
+    /// Its value and when it was written, by the broker's clock; `None` when there is none.
+    pub held: Option<(Bytes, nova_types::UnixMillis)>,
+    /// What the next write is to expect; the mark of a deleted or expired key counts, too.
+    pub expect: Expect,
+}
+
 /// A NATS key-value bucket.
 #[derive(Clone)]
 pub struct Bucket {
@@ -61,6 +70,28 @@ impl Bucket {
         self.broker.publish(message, Expect::Any).await.map(|_| ())
     }
 
+    /// Deletes a key that holds what is expected; its mark goes after a minute.
+    ///
+    /// # Errors
+    /// [`PublishError::Conflict`] when `expect` does not hold.
+    pub async fn remove(&self, key: &str, expect: Expect) -> Result<(), PublishError> {
+        let headers = Headers::new().with("KV-Operation", "DEL").with(name::TTL, "60s");
+        let message = Message::new(subject::bucket_key(self.name, key), Bytes::new()).with_headers(headers);
+        self.broker.publish(message, expect).await.map(|_| ())
+    }
+
+    /// Reads one key for a write that depends on it.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; safe to call again.
+    pub async fn slot(&self, key: &str) -> Result<BucketSlot, BrokerError> {
+        let stream = assets::bucket_stream(self.name);
+        let stored = self.broker.last(stream, subject::bucket_key(self.name, key)).await?;
+        let Some(stored) = stored else { return Ok(BucketSlot { held: None, expect: Expect::NOTHING }) };
+        let (expect, at) = (Expect::Last(stored.sequence), stored.at);
+        Ok(BucketSlot { held: self.live(stored).map(|entry| (entry.value, at)), expect })
+    }
+
     /// Reads one key.
     ///
     /// # Errors
@@ -76,11 +107,19 @@ impl Bucket {
     /// # Errors
     /// [`BrokerError`]; safe to call again.
     pub async fn entries(&self) -> Result<Vec<BucketEntry>, BrokerError> {
+        self.entries_of(">").await
+    }
+
+    /// Reads the live keys that match, wildcards allowed.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; safe to call again.
+    pub async fn entries_of(&self, keys: &str) -> Result<Vec<BucketEntry>, BrokerError> {
         let stream = assets::bucket_stream(self.name);
         let mut from = 1;
         let mut all = Vec::new();
         loop {
-            let scan = Scan::all(&*stream, subject::bucket_key(self.name, ">"), 1000).from(from);
+            let scan = Scan::all(&*stream, subject::bucket_key(self.name, keys), 1000).from(from);
             let page = self.broker.scan(scan).await?;
             let Some(last) = page.last() else { break };
             from = last.sequence + 1;

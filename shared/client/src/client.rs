@@ -26,6 +26,8 @@ pub struct ClientOptions {
     pub blob_limit_bytes: u64,
     /// How many messages of a queue are searched for one task. Default 20,000: below a second on one server.
     pub search_depth: u64,
+    /// How long outcomes are kept on this broker. Default one day, as provision sets it.
+    pub outcomes_kept: Duration,
     /// Where the time comes from. Default: the system's clock.
     pub clock: fn() -> UnixMillis,
 }
@@ -39,6 +41,7 @@ impl Default for ClientOptions {
             inline_bytes: limits::INLINE_BYTES,
             blob_limit_bytes: limits::BLOB_BYTES,
             search_depth: 20_000,
+            outcomes_kept: Duration::from_secs(24 * 3600),
             clock: system_clock,
         }
     }

@@ -30,29 +30,24 @@ impl Client {
     ///
     /// # Errors
     /// [`QueryError::NoQueue`], [`QueryError::Broker`], [`QueryError::Write`]; safe to call again.
-    pub async fn purge_queue(
-        &self,
-        skill: &Skill,
-        mut progress: impl FnMut(Purged) + Send,
-    ) -> Result<Purged, QueryError> {
+    pub async fn purge_queue(&self, skill: &Skill, progress: impl FnMut(Purged) + Send) -> Result<Purged, QueryError> {
         let queue = self.queue(skill).await?;
-        let mut total = Purged::default();
+        let mut tally = Tally { total: Purged::default(), progress };
         for lane in &queue.lanes {
             if lane.paused_until.is_some() {
-                self.purge_paused(&queue, lane, &mut total, &mut progress).await?;
+                self.purge_paused(&queue, lane, &mut tally).await?;
             } else {
-                self.purge_lane(&queue, lane, &mut total, &mut progress).await?;
+                self.purge_lane(&queue, lane, &mut tally).await?;
             }
         }
-        Ok(total)
+        Ok(tally.total)
     }
 
-    async fn purge_lane(
+    async fn purge_lane<P: FnMut(Purged) + Send>(
         &self,
         queue: &QueueView,
         lane: &LaneView,
-        total: &mut Purged,
-        progress: &mut (impl FnMut(Purged) + Send),
+        tally: &mut Tally<P>,
     ) -> Result<(), QueryError> {
         let broker = &self.inner.broker;
         let failed = || QueryError::broker(format!("take tasks from the queue of skill `{}`", queue.skill));
@@ -73,7 +68,7 @@ impl Client {
             let is_empty = taken.is_empty();
             // What was submitted after the purge began is not meant.
             let is_late = taken.iter().any(|delivery| delivery.sequence > queue.last_sequence);
-            let tally = stream::iter(taken)
+            let ended = stream::iter(taken)
                 .map(|delivery| async move {
                     if delivery.sequence > queue.last_sequence {
                         let back = Settle::Nak { delay: std::time::Duration::ZERO };
@@ -93,20 +88,18 @@ impl Client {
                 .buffer_unordered(self.inner.options.in_flight.max(1))
                 .try_collect::<Vec<_>>()
                 .await?;
-            count(total, tally.into_iter().flatten());
-            progress(*total);
+            tally.count(ended.into_iter().flatten());
             if is_empty || is_late {
                 return Ok(());
             }
         }
     }
 
-    async fn purge_paused(
+    async fn purge_paused<P: FnMut(Purged) + Send>(
         &self,
         queue: &QueueView,
         lane: &LaneView,
-        total: &mut Purged,
-        progress: &mut (impl FnMut(Purged) + Send),
+        tally: &mut Tally<P>,
     ) -> Result<(), QueryError> {
         let broker = &self.inner.broker;
         let failed = || QueryError::broker(format!("empty the queue of skill `{}`", queue.skill));
@@ -118,7 +111,7 @@ impl Client {
             page.retain(|stored| stored.sequence <= queue.last_sequence);
             let Some(last) = page.last() else { break };
             next = last.sequence + 1;
-            let tally = stream::iter(page)
+            let ended = stream::iter(page)
                 .map(|stored| async move {
                     let is_ours = self.record_cancelled(&queue.skill, &stored, false).await?;
                     let deleted = broker.purge(queue.stream.clone(), Purge::Sequence(stored.sequence)).await;
@@ -127,8 +120,7 @@ impl Client {
                 .buffer_unordered(self.inner.options.in_flight.max(1))
                 .try_collect::<Vec<_>>()
                 .await?;
-            count(total, tally);
-            progress(*total);
+            tally.count(ended);
         }
         Ok(())
     }
@@ -166,13 +158,23 @@ impl Client {
     }
 }
 
-fn count(total: &mut Purged, tally: impl IntoIterator<Item = bool>) {
-    for is_ours in tally {
-        if is_ours {
-            total.cancelled += 1;
-        } else {
-            total.had_ended += 1;
+/// What is counted so far, and who is told.
+struct Tally<P> {
+    total: Purged,
+    progress: P,
+}
+
+impl<P: FnMut(Purged)> Tally<P> {
+    /// Counts tasks by whether this purge ended them.
+    fn count(&mut self, ended: impl IntoIterator<Item = bool>) {
+        for is_ours in ended {
+            if is_ours {
+                self.total.cancelled += 1;
+            } else {
+                self.total.had_ended += 1;
+            }
         }
+        (self.progress)(self.total);
     }
 }
 

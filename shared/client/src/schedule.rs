@@ -1,11 +1,12 @@
 //! Delayed and recurring tasks: asked of the coordinators, listed from the schedules themselves.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use nova_broker::{BrokerError, Message, Purge, Stored};
-use nova_types::{Priority, Skill, TaskId, UnixMillis};
-use nova_wire::{Headers, InvalidSchedule, ScheduleSpec, assets, name, parse_rfc3339, subject};
+use nova_types::{CatchUp, Priority, Skill, TaskId, UnixMillis};
+use nova_wire::{Calendar, CronState, Headers, InvalidSchedule, ScheduleSpec, assets, name, parse_rfc3339, subject};
 use serde::Deserialize;
 
 use crate::scan::walk;
@@ -23,6 +24,9 @@ pub enum ScheduleError {
     /// The time zone can only count for a cron line.
     #[error("a time zone needs a cron line")]
     ZoneWithoutCron,
+    /// Only a recurring schedule can miss more than one moment.
+    #[error("a catch-up policy needs a recurring schedule")]
+    CatchUpOnce,
     /// The task itself cannot be submitted.
     #[error("the task to schedule was refused")]
     Task(#[source] SubmitError),
@@ -64,7 +68,7 @@ impl ScheduleError {
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::Spec(_) | Self::ZoneWithoutCron => "bad_schedule",
+            Self::Spec(_) | Self::ZoneWithoutCron | Self::CatchUpOnce => "bad_schedule",
             Self::Task(source) => source.code(),
             Self::NoCoordinator => "no_coordinator",
             Self::Refused { .. } => "schedule_refused",
@@ -122,8 +126,23 @@ pub struct ScheduleEntry {
     pub at: Option<UnixMillis>,
     /// When it was made or last changed.
     pub since: UnixMillis,
+    /// What is made up for that was missed, of a recurring one.
+    pub catch_up: CatchUp,
+    /// How far a recurring one has come, when the coordinators noted it and it may be read.
+    pub state: Option<CronState>,
+    /// Its sequence.
+    pub sequence: u64,
     /// All its headers.
     pub headers: Headers,
+}
+
+/// What a schedule asks for beside its time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScheduleOptions {
+    /// The time zone of a cron line; UTC when `None`.
+    pub time_zone: Option<String>,
+    /// What is made up for that a recurring one missed; the fleet's own way when `None`, which is [`CatchUp::One`].
+    pub catch_up: Option<CatchUp>,
 }
 
 impl ScheduleEntry {
@@ -131,6 +150,28 @@ impl ScheduleEntry {
     #[must_use]
     pub fn is_recurring(&self) -> bool {
         self.at.is_none()
+    }
+
+    /// When it is due; `None` of one that fires once.
+    ///
+    /// # Errors
+    /// [`InvalidSchedule`] when this machine does not know its zone.
+    pub fn calendar(&self) -> Result<Option<Calendar>, InvalidSchedule> {
+        let calendar = Calendar::new(&self.when, self.time_zone.as_deref(), self.since)?;
+        Ok(calendar.map(|calendar| match &self.state {
+            Some(state) => calendar.counted_from(state.next),
+            None => calendar,
+        }))
+    }
+
+    /// The next moments of a recurring one, at most so many; none when this machine does not know its zone.
+    #[must_use]
+    pub fn upcoming(&self, now: UnixMillis, limit: usize) -> Vec<UnixMillis> {
+        match (self.at, self.calendar()) {
+            (Some(at), _) => vec![at],
+            (None, Ok(Some(calendar))) => calendar.from(UnixMillis(now.0 + 1)).take(limit).collect(),
+            (None, _) => Vec::new(),
+        }
     }
 }
 
@@ -156,6 +197,9 @@ pub(crate) fn read_entry(stored: &Stored) -> Option<ScheduleEntry> {
         when,
         time_zone: stored.headers.get(name::SCHEDULE_TIME_ZONE).map(ToOwned::to_owned),
         since: stored.at,
+        catch_up: stored.headers.get(name::CATCH_UP).and_then(|word| word.parse().ok()).unwrap_or_default(),
+        state: None,
+        sequence: stored.sequence,
         headers: stored.headers.clone(),
     })
 }
@@ -171,16 +215,36 @@ impl Client {
         when: ScheduleSpec,
         time_zone: Option<&str>,
     ) -> Result<ScheduleReceipt, ScheduleError> {
-        if time_zone.is_some() && !matches!(when, ScheduleSpec::Cron(_)) {
+        let options = ScheduleOptions { time_zone: time_zone.map(ToOwned::to_owned), catch_up: None };
+        self.schedule_with(submit, when, &options).await
+    }
+
+    /// The same, with all that can be asked for.
+    ///
+    /// # Errors
+    /// [`ScheduleError`]. After [`ScheduleError::NoAnswer`] the same id may be asked for again.
+    pub async fn schedule_with(
+        &self,
+        submit: Submit,
+        when: ScheduleSpec,
+        options: &ScheduleOptions,
+    ) -> Result<ScheduleReceipt, ScheduleError> {
+        if options.time_zone.is_some() && !matches!(when, ScheduleSpec::Cron(_)) {
             return Err(ScheduleError::ZoneWithoutCron);
+        }
+        if options.catch_up.is_some() && !when.is_recurring() {
+            return Err(ScheduleError::CatchUpOnce);
         }
         let prepared = self.prepare(submit).await.map_err(ScheduleError::Task)?;
         let (task, skill) = (prepared.task, prepared.skill);
         let mut headers = prepared.headers;
         headers.set(name::WHEN, when.to_string());
         headers.set(name::PRIORITY, prepared.priority.as_str());
-        if let Some(time_zone) = time_zone {
-            headers.set(name::TIME_ZONE, time_zone);
+        if let Some(time_zone) = &options.time_zone {
+            headers.set(name::TIME_ZONE, time_zone.clone());
+        }
+        if let Some(catch_up) = options.catch_up {
+            headers.set(name::CATCH_UP, catch_up.as_str());
         }
         let request = Message::new(subject::later(&skill, &task), prepared.body).with_headers(headers);
         let answer = match self.inner.broker.ask(request, ANSWER_WITHIN).await {
@@ -208,8 +272,76 @@ impl Client {
         })
         .await
         .map_err(failed())?;
+        if entries.iter().any(ScheduleEntry::is_recurring) {
+            let states = self.cron_states().await;
+            for entry in &mut entries {
+                let state = states.get(&(entry.skill.clone(), entry.task.clone()));
+                entry.state = state.copied().filter(|state| state.schedule == entry.sequence);
+            }
+        }
         entries.sort_by(|a, b| (&a.skill, &a.task).cmp(&(&b.skill, &b.task)));
         Ok(entries)
+    }
+
+    /// One schedule as it stands.
+    ///
+    /// # Errors
+    /// [`QueryError::Broker`]; safe to call again.
+    pub async fn schedule_entry(&self, skill: &Skill, task: &TaskId) -> Result<Option<ScheduleEntry>, QueryError> {
+        let found = self.stored_schedule(skill, task).await?;
+        Ok(found.map(|(entry, _)| entry))
+    }
+
+    /// The same with its body.
+    pub(crate) async fn stored_schedule(
+        &self,
+        skill: &Skill,
+        task: &TaskId,
+    ) -> Result<Option<(ScheduleEntry, bytes::Bytes)>, QueryError> {
+        let failed = QueryError::broker(format!("read the schedule of task {task}"));
+        let subject = subject::schedule(skill, task);
+        let stored = self.inner.broker.last(assets::SCHEDULES.to_owned(), subject).await.map_err(failed)?;
+        let Some((mut entry, body)) = stored.and_then(|stored| Some((read_entry(&stored)?, stored.body))) else {
+            return Ok(None);
+        };
+        if entry.is_recurring() {
+            entry.state = self.cron_state(&entry).await;
+        }
+        Ok(Some((entry, body)))
+    }
+
+    /// How far each recurring schedule has come; nothing where that may not be read.
+    async fn cron_states(&self) -> HashMap<(Skill, TaskId), CronState> {
+        let bucket = assets::bucket_stream(assets::CONFIG_BUCKET);
+        let mut states = HashMap::new();
+        let walked = walk(&*self.inner.broker, &bucket, &subject::all_cron_states(), 1, u64::MAX, |stored| {
+            if let (Some(key), Ok(state)) =
+                (subject::parse_cron_state(&stored.subject), serde_json::from_slice(&stored.body))
+            {
+                states.insert(key, state);
+            }
+            ControlFlow::Continue(())
+        })
+        .await;
+        if let Err(error) = walked {
+            tracing::debug!(%error, "how far schedules have come is not known");
+        }
+        states
+    }
+
+    /// How far a schedule has come; nothing where that may not be read.
+    async fn cron_state(&self, entry: &ScheduleEntry) -> Option<CronState> {
+        let bucket = assets::bucket_stream(assets::CONFIG_BUCKET);
+        match self.inner.broker.last(bucket, subject::cron_state(&entry.skill, &entry.task)).await {
+            Ok(stored) => {
+                let state: CronState = serde_json::from_slice(&stored?.body).ok()?;
+                (state.schedule == entry.sequence).then_some(state)
+            }
+            Err(error) => {
+                tracing::debug!(task = %entry.task, %error, "how far the schedule has come is not known");
+                None
+            }
+        }
     }
 
     /// Deletes a schedule, and cancels the task of one that fires once. Says whether there was one.
@@ -229,6 +361,13 @@ impl Client {
             self.cancel(skill, task).await?;
         }
         broker.purge(assets::SCHEDULES.to_owned(), Purge::Subject(subject)).await.map_err(failed())?;
+        if entry.is_recurring() {
+            // Another schedule of this id would not take the note for its own: what stays behind is only a few bytes.
+            let note = Purge::Subject(subject::cron_state(skill, task));
+            if let Err(error) = broker.purge(assets::bucket_stream(assets::CONFIG_BUCKET), note).await {
+                tracing::debug!(%task, %error, "the note of how far a schedule came stays behind");
+            }
+        }
         Ok(true)
     }
 }

@@ -5,7 +5,7 @@ use nova_types::{Name, Priority, Skill, TaskId};
 use nova_wire::{ContentType, EncodeError, Headers, Payload, TaskOptions, name, subject};
 use serde::Serialize;
 
-use crate::{Client, SubmitError};
+use crate::{Client, Guard, Standing, SubmitError};
 
 /// What a task is to be called.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +50,8 @@ pub struct Submit {
     pub tracestate: Option<String>,
     /// Further headers, carried to the worker untouched; none that begins with `Nova-` or `Nats-`.
     pub headers: Headers,
+    /// What its key promises, when it has one.
+    pub guard: Option<Guard>,
 }
 
 impl Submit {
@@ -65,6 +67,7 @@ impl Submit {
             traceparent: None,
             tracestate: None,
             headers: Headers::new(),
+            guard: None,
         }
     }
 
@@ -98,6 +101,25 @@ impl Submit {
         self
     }
 
+    /// The same under an idempotency key: however often a task of this skill, scope and key is submitted, by whichever
+    /// client, there is one, for as long as `ttl` says. The others are answered with that one's id.
+    ///
+    /// It holds beyond the broker's dedupe window and beyond the outcome. Another input under the same key is refused as
+    /// [`SubmitError::Conflict`]. Clients share keys that share their scope: give yours a name of its own.
+    #[must_use]
+    pub fn once(mut self, key: impl Into<String>, ttl: std::time::Duration) -> Self {
+        self.guard = Some(Guard::Once { key: key.into(), ttl });
+        self
+    }
+
+    /// The same as a unique task: while one of this skill, scope and key waits or runs, no other is taken, and the submit
+    /// is answered with that one's id. It holds its key for 30 days at most.
+    #[must_use]
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.guard = Some(Guard::Unique { key: key.into() });
+        self
+    }
+
     /// The same with other options.
     #[must_use]
     pub fn with_options(mut self, options: TaskOptions) -> Self {
@@ -119,6 +141,9 @@ pub struct Submitted {
     pub sequence: u64,
     /// Whether a task of that id was submitted within the dedupe window before, so that this one was dropped.
     pub is_duplicate: bool,
+    /// Set when another task has the key: `task` is that one, and nothing was submitted. A task found before it reached
+    /// its queue has just been put there.
+    pub existing: Option<Standing>,
 }
 
 /// A task ready to be sent, and to be sent again.
@@ -144,15 +169,21 @@ impl Client {
     ///
     /// # Cancel safety
     /// A dropped call leaves it open whether the task is stored.
-    pub async fn submit(&self, submit: Submit) -> Result<Submitted, SubmitError> {
+    pub async fn submit(&self, mut submit: Submit) -> Result<Submitted, SubmitError> {
+        if let Some(guard) = submit.guard.take() {
+            return self.submit_guarded(submit, &guard).await;
+        }
         let prepared = self.prepare(submit).await?;
         self.send(prepared).await
     }
 
     /// Checks a task, names it and moves a large payload to the object store.
     pub(crate) async fn prepare(&self, submit: Submit) -> Result<Prepared, SubmitError> {
-        let task = self.name(&submit);
-        check(&task, &submit)?;
+        let task = self.checked_name(&submit)?;
+        if submit.guard.is_some() {
+            let what = "a key cannot be combined with a schedule".to_owned();
+            return Err(SubmitError::BadTask { task, what });
+        }
         let Submit { skill, priority, payload, options, traceparent, tracestate, mut headers, .. } = submit;
         options.write(&mut headers);
         for (key, value) in [(name::TRACEPARENT, traceparent), (name::TRACESTATE, tracestate)] {
@@ -201,6 +232,7 @@ impl Client {
                         sequence: receipt.sequence,
                         // On a later try the first copy is our own.
                         is_duplicate: receipt.is_duplicate && sent == 1,
+                        existing: None,
                     });
                 }
                 Err(PublishError::Unknown { .. }) if sent < tries => {
@@ -210,6 +242,13 @@ impl Client {
                 Err(error) => return Err(self.explain_refusal(task, skill, error).await),
             }
         }
+    }
+
+    /// The id of a task that a worker would take.
+    pub(crate) fn checked_name(&self, submit: &Submit) -> Result<TaskId, SubmitError> {
+        let task = self.name(submit);
+        check(&task, submit)?;
+        Ok(task)
     }
 
     fn name(&self, submit: &Submit) -> TaskId {

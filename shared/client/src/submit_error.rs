@@ -8,7 +8,7 @@ use nova_types::{Skill, TaskId, codes};
 use nova_wire::{DecodeError, assets};
 
 use crate::error::list;
-use crate::{Client, QueueView};
+use crate::{Client, KeyStoreError, QueueView};
 
 /// What fills a full queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,23 @@ pub enum SubmitError {
         /// What is wrong.
         what: String,
     },
+    /// Another task with another input has its idempotency key; this one was not submitted.
+    #[error("key `{key}` belongs to task {task}, whose input is another one")]
+    Conflict {
+        /// The task that has the key.
+        task: TaskId,
+        /// The key.
+        key: String,
+    },
+    /// The record of its key could not be read or written; submitting it again with the same key is safe.
+    #[error("could not use the key of task {task}")]
+    KeyStore {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        #[source]
+        source: Box<KeyStoreError>,
+    },
     /// Its large payload could not be stored; the task was not submitted.
     #[error("could not store the payload of task {task}")]
     Payload {
@@ -121,6 +138,8 @@ impl SubmitError {
             Self::TooLarge { .. } => codes::TOO_LARGE,
             Self::BadInput { source, .. } => source.code(),
             Self::BadTask { .. } => "bad_task",
+            Self::Conflict { .. } => "conflict",
+            Self::KeyStore { .. } => "key_store",
             Self::Payload { .. } => "blob_store",
             Self::NoReceipt { .. } => "no_receipt",
             Self::Refused { .. } => "refused",
@@ -133,8 +152,13 @@ impl SubmitError {
         match self {
             Self::Full { .. } | Self::NoReceipt { .. } => true,
             Self::Payload { source, .. } => source.is_transient(),
+            Self::KeyStore { source, .. } => source.is_transient(),
             _ => false,
         }
+    }
+
+    pub(crate) fn key(task: &TaskId, source: KeyStoreError) -> Self {
+        Self::KeyStore { task: task.clone(), source: Box::new(source) }
     }
 
     pub(crate) fn from_blob(task: &TaskId, source: BlobError) -> Self {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use nova_broker::{BlobError, BrokerError, Message};
 use nova_types::{Scope, Skill, TaskId};
-use nova_wire::{assets, subject};
+use nova_wire::{Ended, assets, subject};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -34,6 +34,17 @@ pub enum WaitError {
         skill: Skill,
         /// How long it was waited for.
         after_ms: u64,
+    },
+    /// Its key was given away before, and the outcome of the task that has it is not kept any more; or that task has
+    /// waited longer than outcomes are kept, and whether it has ended cannot be seen.
+    #[error("task {task} of skill `{skill}` has the key, and its outcome is not kept any more{}", how(.ended.as_ref()))]
+    Forgotten {
+        /// The task.
+        task: TaskId,
+        /// Its skill.
+        skill: Skill,
+        /// How it ended, where somebody saw it.
+        ended: Option<Ended>,
     },
     /// The task could not be submitted.
     #[error("could not submit the task to wait for")]
@@ -67,12 +78,18 @@ pub enum WaitError {
     },
 }
 
+fn how(ended: Option<&Ended>) -> String {
+    let told = |ended: &Ended| format!(": it {} at {}", ended.kind, nova_wire::format_rfc3339(ended.finished));
+    ended.map(told).unwrap_or_default()
+}
+
 impl WaitError {
     /// The code to look up or match on.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::TimedOut { .. } => "wait_timeout",
+            Self::Forgotten { .. } => "outcome_forgotten",
             Self::Submit(source) => source.code(),
             Self::Broker { .. } => "broker",
             Self::Result { .. } => "bad_blob",
@@ -88,7 +105,7 @@ impl WaitError {
             Self::Submit(source) => source.is_transient(),
             Self::Broker { source, .. } => source.is_transient(),
             Self::Result { source, .. } => source.is_transient(),
-            Self::Garbled { .. } => false,
+            Self::Forgotten { .. } | Self::Garbled { .. } => false,
         }
     }
 }
@@ -155,7 +172,10 @@ impl Client {
     ///
     /// # Errors
     /// [`WaitError`]; [`WaitError::Submit`] when it was not submitted. After [`WaitError::TimedOut`] the task goes on.
-    pub async fn submit_and_wait(&self, submit: Submit, timeout: Duration) -> Result<TaskOutcome, WaitError> {
+    pub async fn submit_and_wait(&self, mut submit: Submit, timeout: Duration) -> Result<TaskOutcome, WaitError> {
+        if let Some(guard) = submit.guard.take() {
+            return self.submit_guarded_and_wait(submit, &guard, timeout).await;
+        }
         let is_new = submit.id == SubmitId::New;
         let prepared = self.prepare(submit).await.map_err(WaitError::Submit)?;
         let ticket = self.register(&prepared.skill, &prepared.task).await?;

@@ -3,6 +3,7 @@
 mod support;
 
 mod dead;
+mod guard;
 mod listing;
 mod queue;
 mod schedule;

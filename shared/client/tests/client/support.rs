@@ -54,6 +54,7 @@ fn stream(name: &str, subjects: &[&str]) -> StreamSpec {
         allow_rollup: true,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
+        transform: None,
         metadata: BTreeMap::new(),
     }
 }
@@ -89,6 +90,7 @@ impl Fleet {
     async fn provision(&self) {
         let kv = |bucket: &str| (assets::bucket_stream(bucket), subject::bucket_key(bucket, ">"));
         let (workers, config) = (kv(assets::WORKERS_BUCKET), kv(assets::CONFIG_BUCKET));
+        let keys = kv(assets::KEYS_BUCKET);
         let blobs = assets::object_stream(assets::BLOBS_BUCKET);
         let space = nova_wire::BlobMeta::space();
         for spec in [
@@ -103,6 +105,7 @@ impl Fleet {
             stream(assets::EVENTS, &[subject::EVENT_SPACE]),
             StreamSpec { max_messages_per_subject: 1, ..stream(&workers.0, &[&workers.1]) },
             StreamSpec { max_messages_per_subject: 1, ..stream(&config.0, &[&config.1]) },
+            StreamSpec { max_messages_per_subject: 1, ..stream(&keys.0, &[&keys.1]) },
             stream(&blobs, &[&space[0], &space[1]]),
         ] {
             self.broker.put_stream(spec).await.expect("a fresh broker takes it");
