@@ -20,7 +20,7 @@ pub const LIBRARY_LOG_TARGETS: &[&str] = &["async_nats"];
 
 pub use admin::{ConsumerInfo, ConsumerSpec, Discard, PauseState, Purge, ServerInfo, Start, StreamInfo, StreamSpec};
 pub use blobs::{BlobError, Blobs};
-pub use bucket::{Bucket, BucketEntry};
+pub use bucket::{Bucket, BucketEntry, BucketSlot};
 pub use error::{BrokerError, PublishError};
 pub use log::{Expect, Inspected, Receipt, Scan, Stored};
 pub use message::{Listener, Message, Service};

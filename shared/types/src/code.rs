@@ -91,6 +91,8 @@ pub mod codes {
     pub const INTERRUPTED: &str = "interrupted";
     /// The result could not be encoded or stored.
     pub const BAD_RESULT: &str = "bad_result";
+    /// The key is missing, malformed, or not the one in the subject.
+    pub const BAD_KEY: &str = "bad_key";
     /// A subject of the task streams that names no queue.
     pub const BAD_SUBJECT: &str = "bad_subject";
 }

@@ -20,6 +20,8 @@ pub const EVENTS: &str = "NOVA_EVENTS";
 pub const WORKERS_BUCKET: &str = "nova-workers";
 /// The key-value bucket of fleet-wide state, such as the sweeper's leadership.
 pub const CONFIG_BUCKET: &str = "nova-config";
+/// The key-value bucket of idempotency keys and unique tasks.
+pub const KEYS_BUCKET: &str = "nova-keys";
 /// The object store of large payloads.
 pub const BLOBS_BUCKET: &str = "nova-blobs";
 /// The key-value bucket of workflow definitions and of the room for their runs.
@@ -59,6 +61,18 @@ pub fn skill_of_stream(stream: &str) -> Option<Skill> {
 #[must_use]
 pub const fn consumer(priority: Priority) -> &'static str {
     priority.as_str()
+}
+
+/// The durable consumer of one partition of a keyed skill; the same name in every such task stream.
+#[must_use]
+pub fn partition_consumer(partition: u16) -> String {
+    format!("k{partition}")
+}
+
+/// The key of [`CONFIG_BUCKET`] that holds what a skill's rate has left.
+#[must_use]
+pub fn rate_key(skill: &Skill) -> String {
+    format!("rate.{skill}")
 }
 
 /// The stream behind a key-value bucket.

@@ -73,7 +73,7 @@ impl BlobRef {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(64), |mut out, byte| {
         write!(out, "{byte:02x}").expect("writing to a String cannot fail");

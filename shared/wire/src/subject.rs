@@ -2,6 +2,8 @@
 
 use nova_types::{Priority, RunId, Scope, Skill, TaskId, partition_scope};
 
+use crate::TaskKey;
+
 /// Every due task, for the coordinators.
 pub const ALL_DUE: &str = "nova.due.>";
 /// Every accepted cancel, for the coordinators.
@@ -32,16 +34,92 @@ pub fn task(skill: &Skill, priority: Priority) -> String {
     }
 }
 
+/// Where a task of a keyed skill is published. Its stream adds the key's partition, so that no client hashes.
+#[must_use]
+pub fn keyed_task(skill: &Skill, priority: Priority, key: &TaskKey) -> String {
+    format!("nova.task.{skill}.{priority}.{}", key.token())
+}
+
+/// Where a task with or without a key is published.
+#[must_use]
+pub fn task_of(skill: &Skill, priority: Priority, key: Option<&TaskKey>) -> String {
+    key.map_or_else(|| task(skill, priority), |key| keyed_task(skill, priority, key))
+}
+
+/// Everything a keyed skill's stream takes with a key.
+#[must_use]
+pub fn keyed_space(skill: &Skill) -> String {
+    format!("nova.task.{skill}.*.*")
+}
+
+/// How the stream of a keyed skill stores what was published under [`keyed_space`]: with the key's partition before it.
+#[must_use]
+pub fn keyed_stored(skill: &Skill, partitions: u16) -> String {
+    format!("nova.task.{skill}.{{{{wildcard(1)}}}}.{{{{partition({partitions},2)}}}}.{{{{wildcard(2)}}}}")
+}
+
+/// What is stored in one partition of a keyed skill.
+#[must_use]
+pub fn partition(skill: &Skill, partition: u16) -> String {
+    format!("nova.task.{skill}.*.{partition}.*")
+}
+
+/// What is stored of one key, named by its token.
+#[must_use]
+pub fn key_in_partition(skill: &Skill, partition: u16, token: &str) -> String {
+    format!("nova.task.{skill}.*.{partition}.{token}")
+}
+
+/// The key in the config bucket that says who works a partition of a keyed skill.
+#[must_use]
+pub fn partition_lease(skill: &Skill, partition: u16) -> String {
+    format!("keyed.{skill}.p.{partition}")
+}
+
+/// The key in the config bucket that says that a worker of a keyed skill lives.
+#[must_use]
+pub fn keyed_member(skill: &Skill, member: &str) -> String {
+    format!("keyed.{skill}.m.{member}")
+}
+
+/// All such keys of one skill.
+#[must_use]
+pub fn keyed_leases(skill: &Skill) -> String {
+    format!("keyed.{skill}.>")
+}
+
+/// A task's subject, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskPlace<'a> {
+    /// The skill.
+    pub skill: Skill,
+    /// The priority.
+    pub priority: Priority,
+    /// The token of its key, where it has one.
+    pub token: Option<&'a str>,
+}
+
+/// Takes a task's subject apart: as clients publish it, or as the stream of a keyed skill stores it.
+#[must_use]
+pub fn parse_place(subject: &str) -> Option<TaskPlace<'_>> {
+    let parts: Vec<&str> = subject.strip_prefix("nova.task.")?.split('.').collect();
+    let (skill, priority, token) = match *parts.as_slice() {
+        [skill] => (skill, "normal", None),
+        [skill, priority] => (skill, priority, None),
+        [skill, priority, token] => (skill, priority, Some(token)),
+        [skill, priority, partition, token] if partition.parse::<u16>().is_ok() => (skill, priority, Some(token)),
+        _ => return None,
+    };
+    if token.is_some_and(str::is_empty) {
+        return None;
+    }
+    Some(TaskPlace { skill: Skill::new(skill).ok()?, priority: priority.parse().ok()?, token })
+}
+
 /// The skill and priority of a task's subject.
 #[must_use]
 pub fn parse_task(subject: &str) -> Option<(Skill, Priority)> {
-    let mut parts = subject.strip_prefix("nova.task.")?.split('.');
-    let skill = Skill::new(parts.next()?).ok()?;
-    let priority = match parts.next() {
-        None => Priority::Normal,
-        Some(word) => word.parse().ok()?,
-    };
-    parts.next().is_none().then_some((skill, priority))
+    parse_place(subject).map(|place| (place.skill, place.priority))
 }
 
 macro_rules! by_task {
@@ -329,9 +407,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_stands_behind_the_priority_and_its_partition_between() {
+        let key = TaskKey::new("a/b").expect("a key");
+        let published = keyed_task(&skill(), Priority::Normal, &key);
+        assert_eq!(published, "nova.task.echo.normal.a%2Fb");
+        assert_eq!(task_of(&skill(), Priority::High, Some(&key)), "nova.task.echo.high.a%2Fb");
+        assert_eq!(task_of(&skill(), Priority::High, None), "nova.task.echo.high");
+        for subject in [&*published, "nova.task.echo.normal.7.a%2Fb"] {
+            let place = TaskPlace { skill: skill(), priority: Priority::Normal, token: Some("a%2Fb") };
+            assert_eq!(parse_place(subject), Some(place));
+        }
+        assert_eq!(keyed_stored(&skill(), 8), "nova.task.echo.{{wildcard(1)}}.{{partition(8,2)}}.{{wildcard(2)}}");
+    }
+
+    #[test]
     fn foreign_subjects_parse_to_nothing() {
         for bad in
-            ["nova.task.", "nova.task.Echo", "nova.task.echo.urgent", "nova.task.echo.high.k", "x", "nova.task.echo."]
+            ["nova.task.", "nova.task.Echo", "nova.task.echo.urgent", "nova.task.echo.high.x.k", "x", "nova.task.echo."]
         {
             assert_eq!(parse_task(bad), None, "{bad}");
         }

@@ -9,7 +9,7 @@ use nova_types::{Backoff, Code, DurationText, Generation, Policy, Priority, Skil
 use crate::blob::BlobRef;
 use crate::headers::{Headers, has_prefix, name};
 use crate::payload::{ContentType, Payload};
-use crate::{limits, subject, time};
+use crate::{TaskKey, limits, subject, time};
 
 /// A message on a task subject that cannot become a task; it ends as a dead letter under `id`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,8 @@ pub struct Task {
     pub skill: Skill,
     /// How urgent it is.
     pub priority: Priority,
+    /// Whose turn it waits for, when its skill is keyed.
+    pub key: Option<TaskKey>,
     /// Whether Nova published it again: its attempts are then read before it starts.
     pub is_republished: bool,
     /// What it asks for.
@@ -71,7 +73,7 @@ impl Task {
     pub fn parse(subject: &str, sequence: u64, headers: Headers, body: Bytes) -> Result<Self, BadTask> {
         let by_sequence = TaskId::from_sequence(sequence);
         let refuse = |id: &TaskId, code: &str, message: String| BadTask { id: id.clone(), code: code.into(), message };
-        let Some((skill, priority)) = subject::parse_task(subject) else {
+        let Some(subject::TaskPlace { skill, priority, token }) = subject::parse_place(subject) else {
             return Err(refuse(&by_sequence, codes::BAD_SUBJECT, "its subject names no queue".into()));
         };
         let (id, is_republished) = identify(&headers, by_sequence)?;
@@ -83,9 +85,7 @@ impl Task {
                 return Err(refuse(&id, codes::BAD_VERSION, format!("its wire version `{told}` is not 1")));
             }
         }
-        if headers.get(name::KEY).is_some() {
-            return Err(refuse(&id, codes::UNSUPPORTED, format!("skill {skill} is not provisioned for keys")));
-        }
+        let key = read_key(&skill, token, headers.get(name::KEY)).map_err(|(code, what)| refuse(&id, code, what))?;
         let content_type = match headers.get(name::CONTENT_TYPE) {
             None => ContentType::Json,
             Some(text) => ContentType::from_media_type(text).ok_or_else(|| {
@@ -102,7 +102,7 @@ impl Task {
             }
         };
         let payload = Payload { content_type, bytes: body };
-        Ok(Self { id, skill, priority, is_republished, options, payload, blob, headers })
+        Ok(Self { id, skill, priority, key, is_republished, options, payload, blob, headers })
     }
 
     /// The policy of this task: what it asks for over what its skill says.
@@ -144,6 +144,31 @@ fn identify(headers: &Headers, by_sequence: TaskId) -> Result<(TaskId, bool), Ba
     match generation {
         Some(_) => Ok((id, true)),
         None => Err(refuse(format!("header {} is Nova's own: clients give their id in {}", name::ID, name::MSG_ID))),
+    }
+}
+
+/// The key of a task: it stands in its subject, and the header, where there is one, must say the same.
+fn read_key(
+    skill: &Skill,
+    token: Option<&str>,
+    header: Option<&str>,
+) -> Result<Option<TaskKey>, (&'static str, String)> {
+    match (token, header) {
+        (None, None) => Ok(None),
+        // It would be worked beside the others of its key.
+        (None, Some(_)) => {
+            let what = format!("a key must stand in the subject, nova.task.{skill}.<priority>.<key>, of a keyed skill");
+            Err((codes::UNSUPPORTED, what))
+        }
+        (Some(token), header) => {
+            let key = TaskKey::from_token(token).map_err(|_| {
+                (codes::BAD_KEY, format!("`{}` in its subject is no key's token", limits::clip(token, 64)))
+            })?;
+            if header.is_some_and(|header| header != key.as_str()) {
+                return Err((codes::BAD_KEY, format!("{} is not the key in its subject", name::KEY)));
+            }
+            Ok(Some(key))
+        }
     }
 }
 
@@ -310,6 +335,22 @@ mod tests {
             check_refused(&[(key, value)], "_seq.7", "bad_header");
         }
         check_refused(&[("Nova-Later", &"x".repeat(5000))], "_seq.7", "bad_header");
+    }
+
+    #[test]
+    fn a_key_stands_in_the_subject_and_the_header_agrees() {
+        let parse = |subject: &str, key: Option<&str>| {
+            let headers = key.into_iter().map(|key| (name::KEY.to_owned(), key.to_owned())).collect();
+            let task = Task::parse(subject, 7, headers, Bytes::new());
+            task.map(|task| task.key.map(|key| key.to_string())).map_err(|bad| bad.code.to_string())
+        };
+        for subject in ["nova.task.echo.high.a%2Fb", "nova.task.echo.high.3.a%2Fb"] {
+            assert_eq!(parse(subject, None), Ok(Some("a/b".to_owned())));
+            assert_eq!(parse(subject, Some("a/b")), Ok(Some("a/b".to_owned())));
+            assert_eq!(parse(subject, Some("a")), Err(codes::BAD_KEY.to_owned()));
+        }
+        assert_eq!(parse("nova.task.echo.high.3.a%2", None), Err(codes::BAD_KEY.to_owned()));
+        assert_eq!(parse("nova.task.echo.high", Some("a")), Err(codes::UNSUPPORTED.to_owned()));
     }
 
     #[test]
