@@ -29,6 +29,7 @@
 
 mod admit;
 mod attempt;
+mod batch;
 mod blocking;
 mod cancels;
 mod case;
@@ -45,6 +46,7 @@ mod payload;
 mod presence;
 mod process;
 mod pull;
+mod rate;
 mod record;
 mod retry;
 mod rota;
@@ -55,6 +57,7 @@ pub mod test;
 mod verdict;
 mod worker;
 
+pub use batch::{Batch, BatchItem, BatchSkill};
 pub use blocking::{Blocking, BlockingSkill};
 pub use config::WorkerConfig;
 pub use context::{CheckpointError, Context};

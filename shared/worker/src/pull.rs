@@ -5,11 +5,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use nova_broker::{BrokerError, Delivery, Pull, PullItem, PullRequest};
+use nova_broker::{BrokerError, Delivery, Pull, PullItem, PullRequest, Settle};
 use nova_types::{Priority, UnixMillis};
 use nova_wire::assets;
 use tokio_util::task::TaskTracker;
 
+use crate::rate::limiter::Grant;
 use crate::rota::Rota;
 use crate::slots::Slot;
 use crate::station::Station;
@@ -85,11 +86,53 @@ impl Puller {
         self.running.spawn(Arc::clone(&self.station).handle(delivery, slot));
     }
 
-    /// Asks each priority that may have tasks for what is there now; says how many came.
-    async fn round(&mut self) -> Result<usize, BrokerError> {
+    /// Slots for the next tasks, as many as may start now; `None` after a pause in which none might.
+    async fn ready(&mut self) -> Option<Vec<Slot>> {
         let mut free = vec![self.free_slot().await];
         free.extend(self.station.slots.take_free(BATCH - 1));
-        let (mut came, mut failed) = (self.answer_doorbells(&mut free), None);
+        let Some(limiter) = &self.station.limiter else { return Some(free) };
+        match limiter.take(free.len()).await {
+            Grant::Now(tokens) => free.truncate(tokens),
+            Grant::Wait(pause) => {
+                // Meanwhile the slots are for other skills, and no doorbell may bring what must not start.
+                drop(free);
+                self.waiting = [None, None, None];
+                self.station.meters.rate_waits.inc();
+                tokio::time::sleep(pause).await;
+                return None;
+            }
+        }
+        Some(free)
+    }
+
+    /// Starts what a doorbell brought outside of a round, or gives it back untouched where it must not start now.
+    fn start_rung(&mut self, delivery: Delivery, slot: Option<Slot>) {
+        if self.station.limiter.is_none() {
+            return self.start(delivery, slot);
+        }
+        let station = Arc::clone(&self.station);
+        // Nothing here waits for it: a delivery that is at hand is never dropped.
+        self.running.spawn(async move {
+            let limiter = station.limiter.as_ref().expect("looked at above");
+            match slot {
+                Some(slot) if limiter.take(1).await == Grant::Now(1) => station.handle(delivery, Some(slot)).await,
+                _ => station.settle(&delivery.token, Settle::Nak { delay: Duration::ZERO }).await,
+            }
+        });
+    }
+
+    /// Asks each priority that may have tasks for what is there now; says how many came.
+    async fn round(&mut self) -> Result<usize, BrokerError> {
+        let Some(mut free) = self.ready().await else { return Ok(1) };
+        let asked = self.ask(&mut free).await;
+        if let Some(limiter) = &self.station.limiter {
+            limiter.give_back(free.len()).await;
+        }
+        asked
+    }
+
+    async fn ask(&mut self, free: &mut Vec<Slot>) -> Result<usize, BrokerError> {
+        let (mut came, mut failed) = (self.answer_doorbells(free), None);
         for priority in self.rota.next() {
             if free.is_empty() {
                 break;
@@ -97,7 +140,7 @@ impl Puller {
             if self.waiting[priority as usize].is_some() {
                 continue;
             }
-            match self.take(priority, &mut free).await {
+            match self.take(priority, free).await {
                 Ok(taken) => {
                     came += taken;
                     // Fewer than asked for: the queue is empty now.
@@ -123,7 +166,10 @@ impl Puller {
             match rung {
                 Ok(Some(delivery)) => {
                     came += 1;
-                    self.start(delivery, free.pop());
+                    match free.pop() {
+                        Some(slot) => self.start(delivery, Some(slot)),
+                        None => self.start_rung(delivery, None),
+                    }
                 }
                 // One that ended is cleared, and its queue asked again.
                 Ok(None) => {}
@@ -157,7 +203,7 @@ impl Puller {
                 slot = &mut slot => return slot,
                 delivery = brought(&mut self.waiting) => {
                     if let Ok(Some(delivery)) = delivery {
-                        self.start(delivery, None);
+                        self.start_rung(delivery, None);
                     }
                 }
             }
@@ -183,7 +229,7 @@ impl Puller {
             delivery = brought(&mut self.waiting) => match delivery {
                 Ok(Some(delivery)) => {
                     let slot = self.station.slots.take_free(1).pop();
-                    self.start(delivery, slot);
+                    self.start_rung(delivery, slot);
                 }
                 Ok(None) | Err(BrokerError::Disconnected { .. }) => {}
                 // Such as a consumer that was deleted: asked again at once, the broker would refuse as quickly.

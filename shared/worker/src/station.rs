@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Middleware;
 use crate::cancels::Cancels;
 use crate::events::Events;
+use crate::rate::limiter::Limiter;
 use crate::skill::AnySkill;
 use crate::slots::Slots;
 
@@ -40,6 +41,8 @@ pub(crate) struct Station {
     pub(crate) hard: CancellationToken,
     pub(crate) nonces: Nonces,
     pub(crate) horizon: Horizon,
+    /// Its rate, where the skill has one.
+    pub(crate) limiter: Option<Limiter>,
 }
 
 /// Tells every execution from every other, also of the same task in the same process.
@@ -121,6 +124,7 @@ pub(crate) struct Meters {
     pub(crate) stuck: Gauge,
     pub(crate) pulls: Counter,
     pub(crate) store_full: Counter,
+    pub(crate) rate_waits: Counter,
 }
 
 impl Meters {
@@ -145,6 +149,7 @@ impl Meters {
             stuck: metrics.gauge(Metric::AttemptsStuck, &[skill]),
             pulls: counter(Metric::Pulls),
             store_full: counter(Metric::OutcomeStoreFull),
+            rate_waits: counter(Metric::RateWaits),
         }
     }
 

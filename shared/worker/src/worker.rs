@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use nova_broker::{Blobs, BrokerError, BrokerRef};
 use nova_runtime::{ClockRef, Metrics, Shutdown};
-use nova_types::{InvalidSkill, Skill as SkillName, WorkerId};
+use nova_types::{InvalidSkill, Priority, Skill as SkillName, WorkerId};
 use nova_wire::{WorkerRow, WorkerSkill, assets, subject};
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,7 @@ use crate::drift::{self, QueueError};
 use crate::events::Events;
 use crate::presence::{Presence, leave};
 use crate::pull::Puller;
+use crate::rate::limiter::Limiter;
 use crate::skill::AnySkill;
 use crate::slots::Slots;
 use crate::station::{Horizon, Meters, Nonces, Station};
@@ -149,6 +150,11 @@ impl Worker {
                 return Err(WorkerError::Twice(name));
             }
             let policy = drift::check(&broker, &name).await?;
+            let clock_of = match &policy.keyed {
+                Some(_) => assets::partition_consumer(0),
+                None => assets::consumer(Priority::Normal).to_owned(),
+            };
+            let limiter = policy.rate.map(|rate| Limiter::new(&broker, &name, clock_of, rate));
             let cancels = Cancels::default();
             let follow = cancels.follow(&broker, &name).await;
             followers.spawn(follow.map_err(|source| WorkerError::Cancels { skill: name.clone(), source })?);
@@ -164,6 +170,7 @@ impl Worker {
                 clock: Arc::clone(&options.clock),
                 worker: options.id.clone(),
                 meters: Meters::new(&options.metrics, &name, slots.total()),
+                limiter,
                 name,
                 skill,
                 middleware: Arc::clone(&middleware),

@@ -87,6 +87,7 @@ metrics! {
     Worker AttemptsStuck = Gauge "nova_attempts_stuck" ["skill"] "Attempts that still run though they were told to stop";
     Worker Pulls = Counter "nova_pulls_total" ["skill"] "Requests for tasks sent to the broker";
     Worker OutcomeStoreFull = Counter "nova_outcome_store_full_total" ["skill"] "Outcomes held back because the broker had no room";
+    Worker RateWaits = Counter "nova_rate_waits_total" ["skill"] "Pauses because the rate of the skill left no room to start a task";
 
     Coordinator TasksSwept = Counter "nova_tasks_swept_total" ["skill"] "Tasks the sweeper put right";
     Coordinator TasksStuck = Gauge "nova_tasks_stuck" ["skill"] "Tasks that wait or run longer than their policy explains";
@@ -108,5 +109,13 @@ metrics! {
     Coordinator TasksRehomed = Counter "nova_tasks_rehomed_total" ["skill"] "Waiting tasks moved to the end of their queue to free the history behind them";
     Coordinator BlobsExpired = Counter "nova_blobs_expired_total" [] "Payloads deleted because nothing names them any more";
     Coordinator Leader = Gauge "nova_leader" [] "1 on the coordinator that sweeps and trims";
+    Coordinator RunsStarted = Counter "nova_runs_started_total" [] "Workflow runs that began";
+    Coordinator RunsEnded = Counter "nova_runs_ended_total" ["status"] "Workflow runs that ended, by status completed, failed or cancelled";
+    Coordinator RunsDeleted = Counter "nova_runs_deleted_total" [] "Old workflow runs deleted with all they kept";
+    Coordinator RunsLive = Gauge "nova_runs_live" [] "Workflow runs held in memory";
+    Coordinator RunsParked = Counter "nova_runs_parked_total" [] "Times a workflow run could not be moved because its record or definition is not understood";
+    Coordinator RunTransitions = Counter "nova_run_transitions_total" [] "Transitions recorded of workflow runs";
+    Coordinator RunConflicts = Counter "nova_run_conflicts_total" [] "Transitions decided again because another coordinator was first";
+    Coordinator RunOutcomesFolded = Counter "nova_run_outcomes_folded_total" [] "Outcomes of tasks recorded in workflow runs";
     Coordinator CallsPending = Gauge "nova_calls_pending" [] "Ask-and-wait calls that wait for their outcome";
 }
