@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nova_types::{DurationText, Skill};
+use nova_types::{DurationText, Rate, Skill};
 use nova_wire::{EventLevel, SkillPolicy, limits};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -32,7 +32,7 @@ const LARGEST_QUEUE: u64 = 1 << 50;
 const LARGEST_HISTORY_SHARE: u8 = 90;
 
 /// The keys a skill may have, as messages list them.
-const KEYS: &str = "about, lease, timeout, max_attempts, backoff, costly, events, max_bytes, history_share";
+const KEYS: &str = "about, lease, timeout, max_attempts, backoff, costly, events, rate, key_rate, max_bytes, history_share";
 
 /// What a catalogue says about one skill; what is not said is the default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -201,6 +201,8 @@ fn read_key(entry: &mut SkillEntry, key: &str, value: &DeValue<'_>) -> Result<()
                 _ => return Err(format!("{} is not \"default\" or \"full\"", shown(value))),
             };
         }
+        "rate" => policy.rate = Some(rate(value)?),
+        "key_rate" => policy.key_rate = Some(rate(value)?),
         "max_bytes" => entry.max_bytes = Some(bytes(value)?),
         "history_share" => entry.history_share = Some(percent(value)?),
         _ => return Err(format!("unknown key; allowed are {KEYS}")),
@@ -244,6 +246,14 @@ fn integer(value: &DeValue<'_>, most: u32) -> Result<u32, String> {
         .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
         .filter(|number| (1..=most).contains(number))
         .ok_or_else(|| format!("{} is not a whole number from 1 to {most}", shown(value)))
+}
+
+fn rate(value: &DeValue<'_>) -> Result<Rate, String> {
+    let allowed = "at most so many per s, m or h, such as \"100/s\", \"20/m\" or \"100/s burst 500\" with a burst of a tenth of a second's worth or more";
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("{} is not {allowed}", shown(value)))
 }
 
 fn bytes(value: &DeValue<'_>) -> Result<u64, String> {

@@ -256,7 +256,13 @@ impl Maker {
             Asset::Consumer(orders),
             Asset::Stream(events),
             Asset::Stream(self.bucket(assets::WORKERS_BUCKET, "Nova: presence of workers")),
-            Asset::Stream(self.bucket(assets::CONFIG_BUCKET, "Nova: fleet-wide state")),
+            Asset::Stream(closed(self.bucket(assets::CONFIG_BUCKET, "Nova: fleet-wide state"))),
+            Asset::Stream(StreamSpec {
+                max_bytes: i64::try_from(sizes.keys).unwrap_or(i64::MAX),
+                // Keys expire by the thousand, and nobody watches them go.
+                delete_marker_ttl: Duration::ZERO,
+                ..closed(self.bucket(assets::KEYS_BUCKET, "Nova: idempotency keys and unique tasks"))
+            }),
             Asset::Stream(self.bucket(assets::WORKFLOWS_BUCKET, "Nova: workflow definitions, and room for their runs")),
             Asset::Stream(self.blobs()),
         ];
@@ -322,6 +328,11 @@ impl Maker {
         });
         [Asset::Stream(stream)].into_iter().chain(consumers).collect()
     }
+}
+
+/// A bucket into which workers or submitters write: with rollups one header would empty it.
+fn closed(bucket: StreamSpec) -> StreamSpec {
+    StreamSpec { allow_rollup: false, ..bucket }
 }
 
 fn coordinator(stream: &str, name: &str, what: &str, filter: &str) -> ConsumerSpec {

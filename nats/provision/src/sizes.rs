@@ -31,6 +31,8 @@ pub struct Sizes {
     pub events: u64,
     /// One key-value bucket.
     pub bucket: u64,
+    /// Idempotency keys and unique tasks.
+    pub keys: u64,
     /// Large payloads.
     pub blobs: u64,
 }
@@ -47,6 +49,7 @@ impl Sizes {
         runs: 256 * MIB,
         events: 128 * MIB,
         bucket: 16 * MIB,
+        keys: 128 * MIB,
         blobs: GIB,
     };
 
@@ -62,6 +65,7 @@ impl Sizes {
         runs: GIB,
         events: 512 * MIB,
         bucket: 32 * MIB,
+        keys: 512 * MIB,
         blobs: 2 * GIB,
     };
 

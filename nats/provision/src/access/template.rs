@@ -64,6 +64,11 @@ fn expand(line: &str, values: &Values) -> Vec<String> {
     if let Some(scope) = &values.scope {
         line = line.replace("{{scope}}", scope);
     }
+    // All skills are a wildcard, and that stands for a whole token only: what names a stream cannot be granted with it.
+    let is_whole = line.split('.').all(|token| token == "{{skill}}" || !token.contains("{{skill}}"));
+    if !is_whole && values.skills.iter().any(|skill| skill == "*") {
+        return Vec::new();
+    }
     let skills = each(vec![line], "{{skill}}", values.skills.iter().map(String::as_str));
     each(skills, "{{priority}}", Priority::ALL.into_iter().map(Priority::as_str))
 }

@@ -80,8 +80,14 @@ fn a_worker_lives_on_its_own_queues_only() {
             "nova.schedule.http.shop.1",
             "$JS.API.DIRECT.GET.NOVA_OUTCOMES.nova.outcome.echo.shop.1",
             "$KV.nova-workers.w1",
+            "$KV.nova-config.rate.echo",
+            "$JS.API.DIRECT.GET.KV_nova-config.$KV.nova-config.rate.http",
         ],
         &[
+            "$KV.nova-config.rate.shell",
+            "$JS.API.DIRECT.GET.KV_nova-config.$KV.nova-config.rate.shell",
+            "$JS.API.DIRECT.GET.KV_nova-config",
+            "$KV.nova-keys.once.echo.shop.k",
             "$JS.API.CONSUMER.MSG.NEXT.NOVA_TASKS_shell.high",
             "$JS.API.CONSUMER.MSG.NEXT.NOVA_SCHEDULES.coordinator-due",
             "$JS.ACK.NOVA_TASKS_shell.normal.1.2.3.4.5",
@@ -131,8 +137,18 @@ fn a_submitter_reaches_its_own_scope_only() {
             "$JS.API.DIRECT.GET.NOVA_OUTCOMES.nova.outcome.echo.shop.1",
             "$JS.API.DIRECT.GET.NOVA_DEAD.nova.dead.echo.shop.1",
             "$JS.API.DIRECT.GET.NOVA_EVENTS.nova.event.task.dead.echo.shop.1",
+            "$KV.nova-keys.once.echo.shop.k",
+            "$KV.nova-keys.unique.echo.shop.=0a",
+            "$JS.API.DIRECT.GET.KV_nova-keys.$KV.nova-keys.once.echo.shop.k",
         ],
         &[
+            "$KV.nova-keys.once.echo.other.k",
+            "$KV.nova-keys.other.echo.shop.k",
+            "$KV.nova-config.rate.echo",
+            "$JS.API.DIRECT.GET.KV_nova-keys",
+            "$JS.API.DIRECT.GET.KV_nova-keys.$KV.nova-keys.once.echo.other.k",
+            "$JS.API.CONSUMER.INFO.NOVA_TASKS_*.high",
+            "$JS.API.CONSUMER.INFO.NOVA_TASKS_echo.high",
             "$JS.API.DIRECT.GET.NOVA_EVENTS.nova.event.task.dead.echo.other.1",
             "nova.schedule.echo.shop.1",
             "nova.due.echo.normal",
@@ -153,7 +169,11 @@ fn a_submitter_reaches_its_own_scope_only() {
     let narrow = submitter(Some(&["echo"]));
     // A client listens to its whole scope with one subscription.
     check(&narrow.subscribe, &["nova.done.*.shop.*"], &["nova.done.*.other.*", "nova.event.task.dead.shell.shop.1"]);
-    check(&narrow.publish, &["nova.task.echo.low", "nova.call.echo"], &["nova.task.shell", "nova.call.shell"]);
+    check(
+        &narrow.publish,
+        &["nova.task.echo.low", "nova.call.echo", "$JS.API.CONSUMER.INFO.NOVA_TASKS_echo.high"],
+        &["nova.task.shell", "nova.call.shell", "$JS.API.CONSUMER.INFO.NOVA_TASKS_shell.high"],
+    );
 }
 
 #[test]
