@@ -90,6 +90,7 @@ impl Fleet {
     async fn provision(&self) {
         let kv = |bucket: &str| (assets::bucket_stream(bucket), subject::bucket_key(bucket, ">"));
         let (workers, config) = (kv(assets::WORKERS_BUCKET), kv(assets::CONFIG_BUCKET));
+        let workflows = kv(assets::WORKFLOWS_BUCKET);
         let keys = kv(assets::KEYS_BUCKET);
         let blobs = assets::object_stream(assets::BLOBS_BUCKET);
         let space = nova_wire::BlobMeta::space();
@@ -106,6 +107,8 @@ impl Fleet {
             StreamSpec { max_messages_per_subject: 1, ..stream(&workers.0, &[&workers.1]) },
             StreamSpec { max_messages_per_subject: 1, ..stream(&config.0, &[&config.1]) },
             StreamSpec { max_messages_per_subject: 1, ..stream(&keys.0, &[&keys.1]) },
+            StreamSpec { max_messages_per_subject: 1, ..stream(&workflows.0, &[&workflows.1]) },
+            stream(assets::RUNS, &subject::RUN_SPACES),
             stream(&blobs, &[&space[0], &space[1]]),
         ] {
             self.broker.put_stream(spec).await.expect("a fresh broker takes it");
