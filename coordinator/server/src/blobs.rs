@@ -2,17 +2,19 @@
 //!
 //! The rule is on the safe side. A result (`out-`) goes a day after its outcome must have aged out. An input (`in-`) goes
 //! a day after outcome and dead letter must have aged out, and only when no waiting or running task and no schedule names
-//! it. Other objects are not Nova's and stay.
+//! it. What a run keeps (`run-`) goes a day after it was stored at the earliest, and never before its run. Other objects
+//! are not Nova's and stay.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use nova_broker::{BlobError, Blobs, BrokerError};
+use nova_broker::{BlobError, Blobs, BrokerError, Scan};
 use nova_runtime::Metric;
 use nova_wire::{BlobMeta, BlobRef, Headers, assets, name, subject};
 
 use crate::Parts;
 use crate::queues;
+use crate::run::shelf;
 
 /// How long an orphan stays.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -30,28 +32,50 @@ pub(crate) enum Error {
     Delete(#[from] BlobError),
 }
 
+/// How far rounds have come: the store may hold more than one looks at.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    from: u64,
+}
+
 /// One round.
-pub(crate) async fn expire(parts: &Parts) -> Result<(), Error> {
+pub(crate) async fn expire(parts: &Parts, walk: &mut Walk) -> Result<(), Error> {
     let Some(outcomes) = kept(parts, assets::OUTCOMES).await? else { return Ok(()) };
     let Some(dead) = kept(parts, assets::DEAD).await? else { return Ok(()) };
     let [_, metas] = BlobMeta::space();
     let stream = assets::object_stream(assets::BLOBS_BUCKET);
     let now = parts.clock.now();
     let (mut results, mut inputs) = (Vec::new(), Vec::new());
-    let mut from = 1;
+    let mut runs = HashMap::new();
     for _ in 0..OBJECTS {
-        let found = match parts.broker.inspect(stream.clone(), metas.clone(), from).await {
+        let found = match parts.broker.inspect(stream.clone(), metas.clone(), walk.from.max(1)).await {
             Ok(Some(found)) => found.stored,
-            Ok(None) | Err(BrokerError::NotFound { .. }) => break,
+            Ok(None) | Err(BrokerError::NotFound { .. }) => {
+                walk.from = 1;
+                break;
+            }
             Err(error) => return Err(error.into()),
         };
-        from = found.sequence + 1;
+        walk.from = found.sequence + 1;
         let Some(object) = BlobMeta::name_of_subject(&found.subject) else { continue };
         let age = now.since(found.at);
         if object.starts_with("out-") && age > outcomes + ORPHAN_AGE {
             results.push(object);
         } else if object.starts_with("in-") && age > outcomes.max(dead) + ORPHAN_AGE {
             inputs.push(object);
+        } else if let Some(run) = shelf::owner(&object).filter(|_| age > ORPHAN_AGE) {
+            let is_kept = match runs.get(&run) {
+                Some(is_kept) => *is_kept,
+                None => {
+                    let history = Scan::all(assets::RUNS, subject::run_of_any_partition(&run), 1);
+                    let is_kept = !parts.broker.scan(history).await?.is_empty();
+                    runs.insert(run, is_kept);
+                    is_kept
+                }
+            };
+            if !is_kept {
+                results.push(object);
+            }
         }
     }
     if !inputs.is_empty() {
@@ -129,6 +153,9 @@ mod tests {
         names
     }
 
+    const KEPT: &str = "run-kept-0123456789abcdef";
+    const GONE: &str = "run-gone-0123456789abcdef";
+
     #[tokio::test]
     async fn only_old_payloads_that_nothing_names_expire() {
         let memory = MemoryBroker::new();
@@ -137,7 +164,7 @@ mod tests {
         apply(&memory, &desired(&catalogue, options), ApplyOptions::default(), |_| {}).await.expect("provisioned");
         let blobs = Blobs::new(Arc::new(memory.clone()));
         let mut refs = Vec::new();
-        for name in ["in-task", "in-schedule", "in-orphan", "out-a", "mine"] {
+        for name in ["in-task", "in-schedule", "in-orphan", "out-a", "mine", KEPT, GONE] {
             refs.push(blobs.put(name, &Bytes::from_static(b"x")).await.expect("stored"));
         }
         let task =
@@ -149,16 +176,17 @@ mod tests {
             .with(name::SCHEDULE_TARGET, "nova.due.echo.low");
         let later = Message::new("nova.schedule.echo.a.b", "").with_headers(later);
         memory.publish(later, Expect::Any).await.expect("stored");
+        memory.publish(Message::new("nova.run.0.kept", "{}"), Expect::Any).await.expect("stored");
         let clock = ManualClock::at(memory.now().plus(Duration::from_secs(3600)));
         let mut parts = Parts::new(Arc::new(memory.clone()), WorkerId::new("c").expect("a name"));
         parts.clock = clock.clone();
-        expire(&parts).await.expect("looked through");
-        assert_eq!(left(&parts).await.len(), 5);
+        expire(&parts, &mut Walk::default()).await.expect("looked through");
+        assert_eq!(left(&parts).await.len(), 7);
         clock.advance(Duration::from_secs(3 * 24 * 3600));
-        expire(&parts).await.expect("looked through");
-        assert_eq!(left(&parts).await, ["in-orphan", "in-schedule", "in-task", "mine"]);
+        expire(&parts, &mut Walk::default()).await.expect("looked through");
+        assert_eq!(left(&parts).await, ["in-orphan", "in-schedule", "in-task", "mine", KEPT]);
         clock.advance(Duration::from_secs(40 * 24 * 3600));
-        expire(&parts).await.expect("looked through");
-        assert_eq!(left(&parts).await, ["in-schedule", "in-task", "mine"]);
+        expire(&parts, &mut Walk::default()).await.expect("looked through");
+        assert_eq!(left(&parts).await, ["in-schedule", "in-task", "mine", KEPT]);
     }
 }

@@ -167,8 +167,8 @@ impl Calls {
 pub(crate) fn refuse_reserved(headers: &Headers) -> Result<(), Refusal> {
     for (key, _) in headers.iter() {
         let is_brokers = key.get(..name::NATS_PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(name::NATS_PREFIX));
-        let is_reserved = (is_brokers && !key.eq_ignore_ascii_case(name::MSG_ID)) || key.eq_ignore_ascii_case(name::ID);
-        if is_reserved {
+        let is_novas = [name::ID, name::TIMER].iter().any(|own| key.eq_ignore_ascii_case(own));
+        if is_novas || (is_brokers && !key.eq_ignore_ascii_case(name::MSG_ID)) {
             return Err(Refusal::bad(format!("header {} is not for clients", limits::clip(key, 64))));
         }
     }
@@ -265,9 +265,14 @@ mod tests {
 
     #[test]
     fn the_brokers_own_headers_are_refused() {
-        for (key, is_fine) in
-            [("Nats-Msg-Id", true), ("X-Mine", true), ("nats-rollup", false), ("Nats-TTL", false), ("nova-id", false)]
-        {
+        for (key, is_fine) in [
+            ("Nats-Msg-Id", true),
+            ("X-Mine", true),
+            ("nats-rollup", false),
+            ("Nats-TTL", false),
+            ("nova-id", false),
+            ("Nova-Timer", false),
+        ] {
             assert_eq!(refuse_reserved(&Headers::new().with(key, "x")).is_ok(), is_fine, "{key}");
         }
     }

@@ -1,15 +1,17 @@
 //! Carries out accepted cancels of tasks that nobody runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nova_broker::{BrokerError, Delivery, Purge, Settle};
 use nova_runtime::{Metric, Shutdown};
-use nova_types::{OutcomeKind, Skill, TaskId, codes};
+use nova_types::{OutcomeKind, Skill, TaskId, codes, run_skill};
 use nova_wire::{ErrorBody, assets, subject};
 
 use crate::Parts;
 use crate::consume::{self, Queue};
 use crate::record::{End, Stands, attempts_of, outcome_of};
+use crate::run::{self, Runs};
 
 /// How the part works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +27,10 @@ impl Default for Options {
 }
 
 /// The part.
-pub struct Service {
+pub(crate) struct Service {
     parts: Parts,
     options: Options,
+    runs: Arc<Runs>,
 }
 
 /// The pause after something that failed and may work later.
@@ -35,14 +38,13 @@ const RETRY: Duration = Duration::from_secs(2);
 
 impl Service {
     /// Makes the part.
-    #[must_use]
-    pub fn new(parts: Parts, options: Options) -> Self {
-        Self { parts, options }
+    pub(crate) fn new(parts: Parts, options: Options, runs: Arc<Runs>) -> Self {
+        Self { parts, options, runs }
     }
 
     /// Runs until told to stop; what is under way is finished.
-    pub async fn run(&self, shutdown: &Shutdown) {
-        let queue = Queue { stream: assets::CONTROL, consumer: assets::CANCEL_CONSUMER };
+    pub(crate) async fn run(&self, shutdown: &Shutdown) {
+        let queue = Queue::new(assets::CONTROL, assets::CANCEL_CONSUMER);
         consume::run(&self.parts.broker, queue, &shutdown.token(), |delivery| self.handle(delivery)).await;
     }
 
@@ -55,17 +57,28 @@ impl Service {
             tracing::warn!(%task, %skill, %error, "could not purge a cancelled schedule");
             return Settle::Nak { delay: RETRY };
         }
+        let is_run = skill == run_skill();
+        if is_run && let Some(settle) = self.cancel_run(&task, delivery.deliveries > 1).await {
+            return settle;
+        }
         // The count of deliveries is a hint only; where it lies, a cancel waits twice or a worker's attempt number is lost.
         if delivery.deliveries <= 1 && !self.options.grace.is_zero() {
             return Settle::Nak { delay: self.options.grace };
         }
         match self.end(&skill, &task).await {
+            // A run may have begun just before that was written: it is told.
+            Ok(()) if is_run => self.cancel_run(&task, true).await.unwrap_or(Settle::Ack),
             Ok(()) => Settle::Ack,
             Err(error) => {
                 tracing::warn!(%task, %skill, %error, "cancel is put off");
                 Settle::Nak { delay: RETRY }
             }
         }
+    }
+
+    /// Tells the run that the task is; `None` when there is none.
+    async fn cancel_run(&self, task: &TaskId, is_again: bool) -> Option<Settle> {
+        run::intake::cancel(&self.runs, task, is_again).await
     }
 
     /// Purges the task's schedule. It is looked for first: a purge by subject is dear, and most tasks have none.

@@ -23,6 +23,10 @@ pub struct CoordinatorConfig {
     pub trim_secs: u64,
     /// How long finished tasks stay in their queue's history at most, in seconds. Default a week.
     pub history_secs: u64,
+    /// How long a workflow run is kept once it has ended, in seconds. Default 30 days.
+    pub runs_secs: u64,
+    /// How many runs are held in memory at once. Default 10,000: beyond it what arrives for others waits.
+    pub runs_live: usize,
     /// How often queues are measured, in seconds. Default 5.
     pub watch_secs: u64,
     /// How often a canary task goes through the `echo` skill, in seconds; never when absent, which is the default.
@@ -41,6 +45,8 @@ impl Default for CoordinatorConfig {
             sweep_secs: 3,
             trim_secs: 2,
             history_secs: 7 * 24 * 3600,
+            runs_secs: 30 * 24 * 3600,
+            runs_live: 10_000,
             watch_secs: 5,
             canary_secs: None,
             leader_secs: 10,

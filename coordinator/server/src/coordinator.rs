@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nova_broker::BrokerError;
+use nova_broker::{BrokerError, StreamInfo};
 use nova_runtime::{Metric, Shutdown, Side, State};
+use nova_types::{Priority, run_skill};
 use nova_wire::assets;
 use tokio::task::JoinSet;
 
 use crate::call::{self, Calls};
 use crate::config::CoordinatorConfig;
 use crate::later::Later;
+use crate::run::{self, Runs};
 use crate::{Parts, canary, cancel, due, leader, service, sweep, trim, watch};
 
 /// Why a coordinator cannot begin.
@@ -67,10 +69,10 @@ impl Coordinator {
     /// [`CoordinatorError`] when it cannot begin. Once begun it outlasts any failure of the broker, but not of its own
     /// connection's machinery: then it ends, to be started anew.
     pub async fn run(&self, shutdown: &Shutdown) -> Result<(), CoordinatorError> {
-        self.check().await?;
+        let partitions = self.check().await?;
         self.parts.metrics.announce(Side::Coordinator);
         let mut running = JoinSet::new();
-        self.start(&mut running, shutdown);
+        self.start(&mut running, shutdown, partitions);
         let hard = shutdown.hard();
         let gone = connection_gone(&self.parts);
         tokio::pin!(gone);
@@ -99,31 +101,51 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Refuses to begin without what it works on.
-    async fn check(&self) -> Result<(), CoordinatorError> {
-        for (stream, consumer) in
-            [(assets::SCHEDULES, assets::DUE_CONSUMER), (assets::CONTROL, assets::CANCEL_CONSUMER)]
-        {
-            let what = format!("consumer {consumer} of stream {stream}");
-            match self.parts.broker.consumer(stream.to_owned(), consumer.to_owned()).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(CoordinatorError::Missing { what }),
-                Err(source) => return Err(CoordinatorError::Look { what, source }),
-            }
+    /// Refuses to begin without what it works on; says how many partitions runs have.
+    async fn check(&self) -> Result<u32, CoordinatorError> {
+        for stream in [
+            assets::ATTEMPTS,
+            assets::DEAD,
+            &*assets::bucket_stream(assets::CONFIG_BUCKET),
+            &*assets::bucket_stream(assets::WORKFLOWS_BUCKET),
+        ] {
+            self.check_stream(stream).await?;
         }
-        for stream in [assets::OUTCOMES, assets::ATTEMPTS, assets::DEAD, &*assets::bucket_stream(assets::CONFIG_BUCKET)]
-        {
-            let what = format!("stream {stream}");
-            match self.parts.broker.stream(stream.to_owned()).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(CoordinatorError::Missing { what }),
-                Err(source) => return Err(CoordinatorError::Look { what, source }),
-            }
+        let runs = self.check_stream(assets::RUNS).await?;
+        let partitions = runs.spec.metadata.get(assets::PARTITIONS_NOTE).and_then(|text| text.parse().ok());
+        let what = format!("note {} of stream {}", assets::PARTITIONS_NOTE, assets::RUNS);
+        let partitions = partitions.filter(|count| *count > 0).ok_or(CoordinatorError::Missing { what })?;
+        self.check_consumer(assets::SCHEDULES, assets::DUE_CONSUMER).await?;
+        self.check_consumer(assets::CONTROL, assets::CANCEL_CONSUMER).await?;
+        self.check_consumer(assets::RUNS, assets::ORDER_CONSUMER).await?;
+        for partition in 0..partitions {
+            self.check_consumer(assets::OUTCOMES, &assets::run_consumer(partition)).await?;
         }
-        Ok(())
+        for priority in Priority::ALL {
+            self.check_consumer(&assets::tasks_stream(&run_skill()), assets::consumer(priority)).await?;
+        }
+        Ok(partitions)
     }
 
-    fn start(&self, running: &mut JoinSet<&'static str>, shutdown: &Shutdown) {
+    async fn check_stream(&self, stream: &str) -> Result<StreamInfo, CoordinatorError> {
+        let what = format!("stream {stream}");
+        match self.parts.broker.stream(stream.to_owned()).await {
+            Ok(Some(info)) => Ok(info),
+            Ok(None) => Err(CoordinatorError::Missing { what }),
+            Err(source) => Err(CoordinatorError::Look { what, source }),
+        }
+    }
+
+    async fn check_consumer(&self, stream: &str, consumer: &str) -> Result<(), CoordinatorError> {
+        let what = format!("consumer {consumer} of stream {stream}");
+        match self.parts.broker.consumer(stream.to_owned(), consumer.to_owned()).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(CoordinatorError::Missing { what }),
+            Err(source) => Err(CoordinatorError::Look { what, source }),
+        }
+    }
+
+    fn start(&self, running: &mut JoinSet<&'static str>, shutdown: &Shutdown, partitions: u32) {
         let config = &self.config;
         let parts = || self.parts.clone();
         let period = CoordinatorConfig::period;
@@ -139,9 +161,12 @@ impl Coordinator {
         let call = call::Options { waiting: config.calls_waiting, timeout: period(config.call_timeout_secs) };
         let calls = Arc::new(Calls::new(parts(), call, shutdown.token()));
         run!("service", service::Service { parts: parts(), calls, later: Arc::new(Later::new(parts())) });
-        run!("due", due::Service::new(parts(), due::Options::default()));
+        let options = run::Options { live: config.runs_live, ..run::Options::default() };
+        let runs = Runs::new(run::Shared::new(parts(), options, partitions, shutdown.token()));
+        run!("runs", run::Service { runs: Arc::clone(&runs) });
+        run!("due", due::Service::new(parts(), due::Options::default(), Arc::clone(&runs)));
         let grace = Duration::from_millis(config.cancel_grace_ms);
-        run!("cancel", cancel::Service::new(parts(), cancel::Options { grace }));
+        run!("cancel", cancel::Service::new(parts(), cancel::Options { grace }, Arc::clone(&runs)));
         let leader = leader::Service::new(parts(), leader::Options { ttl: period(config.leader_secs) });
         let leadership = leader.leadership();
         run!("leader", leader);
@@ -150,6 +175,9 @@ impl Coordinator {
         let options =
             trim::Options { every: period(config.trim_secs), history_age: Duration::from_secs(config.history_secs) };
         run!("trim", trim::Service::new(parts(), options, leadership.clone()));
+        let options =
+            run::retention::Options { every: period(config.sweep_secs), keep: Duration::from_secs(config.runs_secs) };
+        run!("old runs", run::retention::Service { runs, options, leadership: leadership.clone() });
         run!("watch", watch::Service::new(parts(), watch::Options { every: period(config.watch_secs) }));
         if let Some(every) = config.canary_secs.map(period) {
             run!("canary", canary::Service { parts: parts(), every, leadership });

@@ -1,14 +1,14 @@
 //! Requests to schedule: `nova.later.<skill>.<scope>.<name>` makes a schedule that fires the task.
 //!
-//! Headers: `Nova-Schedule` (when), `Nova-Time-Zone` (with a cron line only), `Nova-Priority`, and those of the task; the
-//! body is its input. The answer is `{"stream":...,"seq":...}`, or a refusal as in [`call`](crate::call) with 409 for an
+//! Headers: `Nova-Schedule` (when), `Nova-Time-Zone` (with a cron line only), `Nova-Catch-Up` (with a recurring one only),
+//! `Nova-Priority`, and those of the task; the body is its input. The answer is `{"stream":...,"seq":...}`, or a refusal as in [`call`](crate::call) with 409 for an
 //! id that has a schedule already. Submitters never write schedules themselves: a target of their own choice would pass by
 //! the permissions, and a rollup would wipe the others.
 
 use std::time::Duration;
 
 use nova_broker::{Expect, Message, PublishError, Receipt};
-use nova_types::{Priority, Skill, TaskId};
+use nova_types::{CatchUp, Priority, Skill, TaskId};
 use nova_wire::{Headers, ScheduleSpec, Task, assets, limits, name, subject};
 use tokio::sync::Semaphore;
 
@@ -125,7 +125,7 @@ fn read(message: &Message) -> Result<Request, Refusal> {
     let id = TaskId::from_client(&id.to_string()).map_err(|error| Refusal::bad(error.to_string()))?;
     let mut headers = message.headers.clone();
     refuse_reserved(&headers)?;
-    for key in [name::WHEN, name::TIME_ZONE, name::PRIORITY] {
+    for key in [name::WHEN, name::TIME_ZONE, name::CATCH_UP, name::PRIORITY] {
         if headers.count(key) > 1 {
             return Err(Refusal::bad(format!("header {key} is repeated")));
         }
@@ -142,6 +142,15 @@ fn read(message: &Message) -> Result<Request, Refusal> {
     let time_zone = headers.get(name::TIME_ZONE).map(ToOwned::to_owned);
     if time_zone.is_some() && !matches!(spec, ScheduleSpec::Cron(_)) {
         return Err(Refusal::bad(format!("header {} is for cron lines only", name::TIME_ZONE)));
+    }
+    if let Some(word) = headers.get(name::CATCH_UP) {
+        word.parse::<CatchUp>().map_err(|error| Refusal::bad(format!("{}: {error}", name::CATCH_UP)))?;
+        if !spec.is_recurring() {
+            return Err(Refusal::bad(format!("header {} is for recurring schedules only", name::CATCH_UP)));
+        }
+    }
+    if headers.get(name::NOMINAL).is_some() {
+        return Err(Refusal::bad(format!("header {} is not for clients", name::NOMINAL)));
     }
     if message.body.len() > limits::INLINE_BYTES {
         let message = format!("an input over {} bytes goes through the object store", limits::INLINE_BYTES);
@@ -203,6 +212,9 @@ mod tests {
         check_refused(&[("Nova-Schedule", "soon")], "Nova-Schedule");
         check_refused(&[when, ("Nova-Time-Zone", "UTC")], "cron");
         check_refused(&[when, ("Nova-Priority", "urgent")], "Nova-Priority");
+        check_refused(&[when, ("Nova-Catch-Up", "all")], "recurring");
+        check_refused(&[("Nova-Schedule", "@daily"), ("Nova-Catch-Up", "none")], "Nova-Catch-Up");
+        check_refused(&[when, ("Nova-Nominal", "2026-11-22T18:00:00Z")], "not for clients");
         check_refused(&[when, ("Nats-Schedule-Target", "nova.due.shell.high")], "not for clients");
         check_refused(&[when, ("nats-rollup", "all")], "not for clients");
         check_refused(&[when, ("Nova-Id", "cli.b")], "not for clients");

@@ -12,6 +12,7 @@ use nova_runtime::{Metric, Shutdown};
 use nova_types::DurationText;
 use nova_wire::{Headers, assets, name, subject};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::Parts;
 
@@ -64,8 +65,50 @@ impl Leadership {
         self.lock().is_some_and(|until| Instant::now() < until)
     }
 
+    /// The rounds of a part that works only while it leads, one at once and then one each `every`.
+    pub(crate) fn rounds(&self, every: Duration, stop: CancellationToken) -> Rounds {
+        Rounds { leadership: self.clone(), every, stop, has_begun: false, was_held: false }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Leadership::rounds`].
+pub(crate) struct Rounds {
+    leadership: Leadership,
+    every: Duration,
+    stop: CancellationToken,
+    has_begun: bool,
+    was_held: bool,
+}
+
+/// What the round before has left to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// It holds.
+    Holds,
+    /// Another has led meanwhile: what it has seen is not known here.
+    Gone,
+}
+
+impl Rounds {
+    /// Waits for the next round; `None` when told to stop.
+    pub(crate) async fn next(&mut self) -> Option<Memory> {
+        loop {
+            if std::mem::replace(&mut self.has_begun, true) {
+                tokio::select! {
+                    () = tokio::time::sleep(self.every) => {}
+                    () = self.stop.cancelled() => return None,
+                }
+            }
+            let is_held = self.leadership.is_held();
+            let was_held = std::mem::replace(&mut self.was_held, is_held);
+            if is_held {
+                return Some(if was_held { Memory::Holds } else { Memory::Gone });
+            }
+        }
     }
 }
 

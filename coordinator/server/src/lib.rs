@@ -1,4 +1,4 @@
-//! The coordinator's I/O shell: calls, later, due tasks, cancels, sweeps, trims.
+//! The coordinator's I/O shell: workflow runs, calls, later, due tasks, cancels, sweeps, trims.
 //!
 //! Each part is its own file: `Options`, a `Service` that runs until told to stop, and its `Error` where it can fail. Any
 //! number of coordinators may run at once: what they write is decided by compare-and-set or a dedupe key; only sweeping,
@@ -21,6 +21,7 @@ mod queues;
 mod record;
 mod refusal;
 mod rehome;
+mod run;
 mod service;
 pub mod sweep;
 pub mod trim;

@@ -15,7 +15,7 @@ use nova_wire::{SkillPolicy, assets, limits, subject};
 
 use crate::Parts;
 use crate::blobs;
-use crate::leader::Leadership;
+use crate::leader::{self, Leadership};
 use crate::poison::{self, Finder};
 use crate::queues::{self, Lane};
 
@@ -65,6 +65,7 @@ struct Memory {
     laws: HashMap<Skill, Confirmed>,
     lanes: HashMap<(Skill, Priority), Seen>,
     finder: Finder,
+    blobs: blobs::Walk,
     blobs_at: Option<tokio::time::Instant>,
 }
 
@@ -77,29 +78,25 @@ impl Service {
 
     /// Sweeps while it leads, until told to stop.
     pub async fn run(&self, shutdown: &Shutdown) {
-        let stop = shutdown.token();
+        let mut rounds = self.leadership.rounds(self.options.every, shutdown.token());
         let mut memory = Memory::default();
-        loop {
-            if self.leadership.is_held() {
-                if let Err(error) = self.round(&mut memory).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep broke off");
-                }
-            } else {
-                // What another leader has seen meanwhile is not known here.
+        while let Some(known) = rounds.next().await {
+            if known == leader::Memory::Gone {
                 memory = Memory::default();
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.options.every) => {}
-                () = stop.cancelled() => return,
+            if let Err(error) = self.round(&mut memory).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "sweep broke off");
             }
         }
     }
 
     async fn round(&self, memory: &mut Memory) -> Result<(), Error> {
         // The coordinators' own consumers first: what breaks their connection breaks everything here.
-        for (stream, consumer) in
-            [(assets::CONTROL, assets::CANCEL_CONSUMER), (assets::SCHEDULES, assets::DUE_CONSUMER)]
-        {
+        for (stream, consumer) in [
+            (assets::CONTROL, assets::CANCEL_CONSUMER),
+            (assets::SCHEDULES, assets::DUE_CONSUMER),
+            (assets::RUNS, assets::ORDER_CONSUMER),
+        ] {
             let info = self.parts.broker.consumer(stream.to_owned(), consumer.to_owned()).await.map_err(Error)?;
             if let Some(info) = info {
                 self.find(memory, &info).await;
@@ -118,7 +115,7 @@ impl Service {
         }
         if memory.blobs_at.is_none_or(|at| at.elapsed() >= BLOBS_EVERY) {
             memory.blobs_at = Some(tokio::time::Instant::now());
-            if let Err(error) = blobs::expire(&self.parts).await {
+            if let Err(error) = blobs::expire(&self.parts, &mut memory.blobs).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "payloads were not looked through");
             }
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Parts;
-use crate::leader::Leadership;
+use crate::leader::{self, Leadership};
 use crate::queues::{self, Lane};
 use crate::rehome;
 use crate::sweep::as_gauge;
@@ -87,18 +87,14 @@ impl Service {
     /// Trims while it leads, until told to stop.
     pub async fn run(&self, shutdown: &Shutdown) {
         let stop = shutdown.token();
+        let mut rounds = self.leadership.rounds(self.options.every, stop.clone());
         let mut memory = Memory::default();
-        loop {
-            if self.leadership.is_held() {
-                if let Err(error) = self.round(&mut memory, &stop).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "trimming broke off");
-                }
-            } else {
+        while let Some(known) = rounds.next().await {
+            if known == leader::Memory::Gone {
                 memory = Memory::default();
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.options.every) => {}
-                () = stop.cancelled() => return,
+            if let Err(error) = self.round(&mut memory, &stop).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "trimming broke off");
             }
         }
     }
