@@ -6,6 +6,7 @@ mod due;
 mod leaders;
 mod poison;
 mod process;
+mod runs;
 mod support;
 mod trims;
 mod watches;

@@ -1,0 +1,7 @@
+//! Workflow runs, worked by coordinators.
+
+mod crashes;
+mod moves;
+mod room;
+mod starts;
+pub mod support;
