@@ -53,7 +53,10 @@ pub(crate) fn sound(workflow: &Workflow) -> Result<Sound, Vec<Problem>> {
     let reads = codes.uses.iter().flat_map(|one| {
         let step = one.site.step;
         one.compiled.reads.iter().filter_map(move |read| match read {
-            Read::Root(Root::Step(need), _) => step.map(|step| (step, need, one.path.as_str())),
+            // A step that reads itself is told where it does.
+            Read::Root(Root::Step(need), _) => {
+                step.filter(|step| *step != need).map(|step| (step, need, one.path.as_str()))
+            }
             _ => None,
         })
     });

@@ -155,5 +155,6 @@ fn call(name: &str, member: bool, args: usize) -> Option<String> {
         return None;
     }
     let counts = function.args.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-    Some(format!("`{name}` takes {counts} arguments, not {args}"))
+    let plural = if counts == "1" { "" } else { "s" };
+    Some(format!("`{name}` takes {counts} argument{plural}, not {args}"))
 }

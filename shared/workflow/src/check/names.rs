@@ -112,6 +112,7 @@ impl Known<'_> {
                 let base = format!("{}{path}", step_path(id));
                 if let (Some(skill), Some(known)) = (&work.skill, self.skills)
                     && !known.contains(skill)
+                    && skill.as_str() != RUN_SKILL
                 {
                     let meant = nearest(skill.as_str(), known.iter().map(Skill::as_str));
                     problems.add(format!("{base}/skill"), format!("no worker offers the skill `{skill}`{meant}"));
@@ -135,7 +136,9 @@ pub(crate) fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> S
     let short: String = word.chars().take(64).collect();
     let best = all.iter().map(|one| (distance(&short, one), *one)).min();
     match best {
-        Some((distance, one)) if distance <= 1 + short.len() / 4 => format!("; did you mean `{one}`?"),
+        Some((distance, one)) if distance <= 1 + short.len() / 4 && distance < short.len() => {
+            format!("; did you mean `{one}`?")
+        }
         Some(_) if all.len() <= 8 => {
             let listed = all.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
             format!("; there is {listed}")

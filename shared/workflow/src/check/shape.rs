@@ -26,6 +26,9 @@ pub(super) fn check(workflow: &Workflow, problems: &mut Problems) {
         problems.add("/steps", "a workflow needs at least one step");
     }
     within("/parallel", workflow.parallel, MAX_PARALLEL, problems);
+    if workflow.deadline.is_some_and(|deadline| deadline.0.is_zero()) {
+        problems.add("/deadline", "it must be longer than 0");
+    }
     within("/runs", workflow.runs, MAX_PARALLEL, problems);
     for (name, param) in workflow.input.iter().flatten() {
         let path = format!("/input/{}", crate::template::escape(name));

@@ -184,7 +184,8 @@ impl<'a> Infer<'a> {
                 let inputs = self.workflow.input.as_ref()?;
                 let Some(input) = inputs.get(field) else {
                     let meant = nearest(field, inputs.keys().map(String::as_str));
-                    let message = format!("there is no input `{field}`{meant}; declare it under `input`");
+                    let advice = if meant.is_empty() { "; declare it under `input`" } else { &meant };
+                    let message = format!("there is no input `{field}`{advice}");
                     return Some(self.fault(node, message));
                 };
                 Some(declared(input.kind))
@@ -194,7 +195,7 @@ impl<'a> Infer<'a> {
                 _ if STEP.contains(&field) => Any,
                 _ => {
                     let meant = nearest(field, STEP.into_iter());
-                    self.fault(node, format!("a step has no `{field}`{meant}; what it came to is under `result`"))
+                    self.fault(node, format!("a step has no `{field}`{meant}"))
                 }
             }),
             _ => None,

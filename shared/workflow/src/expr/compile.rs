@@ -85,7 +85,7 @@ pub(crate) fn compile(source: &str) -> Result<Compiled, Vec<Fault>> {
     let roots = reads.iter().filter_map(|read| if let Read::Root(root, _) = read { Some(root.clone()) } else { None });
     let roots = roots.collect();
     let mut offsets = Vec::new();
-    gather(&written, &mut |id: u64| offsets.push((id, offset(&info, source, id))));
+    gather(&written, &mut |node| offsets.push((node.id, begin(&info, source, node))));
     offsets.sort_unstable();
     Ok(Compiled { source: source.to_owned(), tree, roots, reads, written, offsets })
 }
@@ -130,6 +130,20 @@ fn offset(info: &cel::common::ast::SourceInfo, source: &str, id: u64) -> usize {
     source.char_indices().nth(chars).map_or(source.len(), |(at, _)| at)
 }
 
+/// Where a node begins for a person: calls are placed at their bracket, and their name stands before it.
+fn begin(info: &cel::common::ast::SourceInfo, source: &str, node: &IdedExpr) -> usize {
+    let at = offset(info, source, node.id);
+    match &node.expr {
+        Expr::Call(call) if is_word(&call.func_name) => named_before(source, at, &call.func_name),
+        _ => at,
+    }
+}
+
+/// Where `word` stands before a byte, if it does.
+fn named_before(source: &str, at: usize, word: &str) -> usize {
+    source.get(..at).and_then(|before| before.rfind(word)).unwrap_or(at)
+}
+
 struct Walk<'a> {
     info: &'a cel::common::ast::SourceInfo,
     source: &'a str,
@@ -159,7 +173,16 @@ impl Walk<'_> {
                 let name = std::mem::take(name);
                 node.expr = Expr::Ident(self.ident(id, name));
             }
-            Expr::Select(select) => self.expr(&mut select.operand),
+            Expr::Select(select) => {
+                if matches!(&select.operand.expr, Expr::Ident(name) if name == "steps" && !self.locals.contains(name)) {
+                    let name = &select.field;
+                    let message = format!(
+                        "step `{name}` is always there; ask for has(steps.{name}.error), or steps.{name}.status"
+                    );
+                    return self.fault(id, message);
+                }
+                self.expr(&mut select.operand);
+            }
             Expr::Call(call) => self.call(id, call),
             Expr::List(list) => list.elements.iter_mut().for_each(|item| self.expr(item)),
             Expr::Map(map) => {
@@ -200,18 +223,13 @@ impl Walk<'_> {
     }
 
     fn step(&mut self, node: &mut IdedExpr, name: String) {
-        let at = self.at(node.id).min(self.word_before(node.id, "steps"));
+        // Selections are placed at their dot; what a person looks for is the word before.
+        let at = named_before(self.source, self.at(node.id), "steps");
         node.expr = Expr::Ident(format!("steps.{name}"));
         self.reads.push(match StepId::new(name.as_str()) {
             Ok(step) => Read::Root(Root::Step(step), at),
             Err(_) => Read::Step(name, at),
         });
-    }
-
-    /// Selections are placed at their dot; what a person looks for is the word before.
-    fn word_before(&self, id: u64, word: &str) -> usize {
-        let at = self.at(id);
-        self.source.get(..at).and_then(|before| before.rfind(word)).unwrap_or(at)
     }
 
     /// Notes what a word reads; gives the word that is looked up.
@@ -239,7 +257,8 @@ impl Walk<'_> {
                 None => call.func_name.clone(),
             };
             let member = call.target.is_some() && qualified.is_none();
-            self.reads.push(Read::Call { name, member, args: call.args.len(), at: self.at(id) });
+            let at = named_before(self.source, self.at(id), &call.func_name);
+            self.reads.push(Read::Call { name, member, args: call.args.len(), at });
         }
         if let Some(target) = call.target.as_mut().filter(|_| qualified.is_none()) {
             self.expr(target);
@@ -339,9 +358,9 @@ fn depth(node: &IdedExpr) -> usize {
     most + 1
 }
 
-/// Hands every node's id to `each`.
-fn gather(node: &IdedExpr, each: &mut dyn FnMut(u64)) {
-    each(node.id);
+/// Hands every node to `each`.
+fn gather(node: &IdedExpr, each: &mut dyn FnMut(&IdedExpr)) {
+    each(node);
     children(node, &mut |child| gather(child, each));
 }
 

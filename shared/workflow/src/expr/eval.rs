@@ -35,21 +35,36 @@ pub(super) fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), Vec<Fault>> 
     parsed.map_err(|errors| {
         let faults =
             errors.errors.iter().map(|error| Fault { message: syntax(&error.msg), at: offset(source, error.pos) });
-        faults.take(3).collect()
+        // What follows the first is mostly its echo.
+        faults.take(1).collect()
     })
 }
 
 /// What the parser says, in plainer words.
 fn syntax(said: &str) -> String {
-    let quoted = || said.split('\'').nth(1).unwrap_or_default();
+    let quoted = || shorten(said.split('\'').nth(1).unwrap_or_default());
     if said.contains("Recursion limit") {
         "the expression is nested too deep; use a skill".into()
-    } else if said.contains("input '<EOF>'") || said.contains("at input '<EOF>'") {
+    } else if let Some(rest) = said.split("token recognition error at: '").nth(1) {
+        match rest.trim_end_matches('\'').trim() {
+            text if text.is_empty() || text.starts_with(['"', '\'']) => "a text is never closed".into(),
+            "=" => "`=` means nothing in an expression; did you mean `==`?".into(),
+            sign => format!("`{}` means nothing in an expression", shorten(sign)),
+        }
+    } else if said.contains("missing ") && said.contains(" at ") {
+        format!("`{}` is missing here", quoted())
+    } else if said.contains("input '<EOF>'") {
         "the expression ends too early".into()
     } else if said.contains("mismatched input") || said.contains("extraneous input") {
-        format!("`{}` is not expected here", shorten(quoted()))
-    } else if said.contains("token recognition error") {
-        format!("`{}` means nothing in an expression", shorten(quoted()))
+        format!("`{}` is not expected here", quoted())
+    } else if said.contains("unsupported syntax") {
+        format!("`{}` is not part of the language here", quoted())
+    } else if let Some(word) = said.strip_prefix("reserved identifier: ") {
+        format!("`{}` is a word the language keeps for itself", shorten(word))
+    } else if said.contains("must be a simple name") {
+        "the first argument of a loop is the name of its variable, such as x in list.map(x, x + 1)".into()
+    } else if said.contains("has() macro") {
+        "`has` asks for a field, such as has(input.x)".into()
     } else {
         shorten(said.trim_start_matches("Syntax error: "))
     }

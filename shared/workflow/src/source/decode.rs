@@ -76,7 +76,7 @@ fn explain(mut path: String, said: &str) -> Problem {
         format!("`{}` is none of {allowed}", words.first().unwrap_or(&""))
     } else if let Some(rest) = said.strip_prefix("invalid type: ") {
         match rest.split_once(", expected ") {
-            Some((found, wanted)) => format!("it is {found}; {wanted} is wanted"),
+            Some((found, wanted)) => format!("it is {}; {} is wanted", plainly(found), plainly(wanted)),
             None => said.to_owned(),
         }
     } else {
@@ -85,4 +85,15 @@ fn explain(mut path: String, said: &str) -> Problem {
     let message =
         if message.chars().count() > 400 { message.chars().take(400).chain(['…']).collect() } else { message };
     Problem { path, message, at: None }
+}
+
+/// A decoder's word for a type, in the words of definitions.
+fn plainly(said: &str) -> &str {
+    match said {
+        "sequence" | "a sequence" => "a list",
+        "map" => "a map",
+        "unit value" | "null" => "null",
+        word if word.starts_with("struct ") => "a map",
+        word => word,
+    }
 }

@@ -80,7 +80,7 @@ impl Positions {
         let whole = text[start..].lines().next().unwrap_or_default();
         let unsure = (place.line, place.column);
         if place.block {
-            let line = place.line + 1 + row;
+            let line = place.line + row;
             let Some(written) = self.lines.get(line - 1) else { return unsure };
             let Some(indent) = written.trim_end().strip_suffix(whole.trim_end()) else { return unsure };
             return (line, indent.chars().count() + column + 1);
