@@ -45,6 +45,7 @@ mod why;
 mod workers;
 mod workflow;
 mod workflow_check;
+mod workflow_read;
 
 pub use backfill::{BackfillError, Backfilled, Filled, Recurring};
 pub use bulk::BulkProgress;
@@ -69,4 +70,5 @@ pub use submit_error::{FullCause, SubmitError};
 pub use wait::WaitError;
 pub use watch::{Watch, Watched};
 pub use why::{Facts, Reason, explain};
-pub use workflow::{PutError, PutWorkflow, VersionEntry, WorkflowEntry};
+pub use workflow::{PutError, PutWorkflow};
+pub use workflow_read::{VersionEntry, WorkflowEntry};
