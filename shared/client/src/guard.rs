@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nova_broker::{BrokerError, Bucket, Expect, Message, PublishError, Receipt};
 use nova_types::{Generation, Outcome, TaskId, UnixMillis};
-use nova_wire::{Ended, KeyRecord, Sent, SubmitKey, Task, Unsent, assets, name, subject};
+use nova_wire::{Ended, KeyRecord, Sent, SubmitKey, Task, TaskKey, Unsent, assets, name, subject};
 use tokio::time::Instant;
 
 use crate::submit::Prepared;
@@ -246,7 +246,9 @@ impl Client {
         let unsent = held.record.unsent.as_ref().ok_or_else(garbled)?;
         let (headers, body) = (unsent.headers(), unsent.body().ok_or_else(garbled)?);
         let age_before = unsent.since.map_or(Duration::ZERO, |since| held.at.since(since));
-        let (subject, began) = (subject::task(&submit.skill, unsent.priority), Instant::now());
+        let key = headers.get(name::KEY).map(TaskKey::new).transpose().map_err(|_| garbled())?;
+        let subject = subject::task_of(&submit.skill, unsent.priority, key.as_ref());
+        let began = Instant::now();
         let tries = self.inner.options.receipt_tries.max(1);
         let mut sent = 1;
         let receipt: Receipt = loop {
@@ -270,7 +272,8 @@ impl Client {
                 }
             }
         };
-        let sent = Sent { stream: receipt.stream.clone(), sequence: receipt.sequence, priority: unsent.priority };
+        let (stream, keyed) = (receipt.stream.clone(), key.is_some());
+        let sent = Sent { stream, sequence: receipt.sequence, priority: unsent.priority, keyed };
         let record = KeyRecord { unsent: None, sent: Some(sent), ..held.record };
         // Not in the way of the caller: who finds the record unmarked sends the task again, and the copy is dropped.
         if let Err(error) = slot.put(&record, held.expect).await {

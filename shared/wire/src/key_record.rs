@@ -111,6 +111,9 @@ pub struct Sent {
     pub sequence: u64,
     /// Its priority.
     pub priority: Priority,
+    /// Whether it lies in a partition of a keyed skill.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyed: bool,
 }
 
 /// How a task ended, for after its outcome is forgotten.
@@ -184,7 +187,7 @@ mod tests {
             input: KeyRecord::fingerprint(&Payload::json("1")),
             outcome_kept_secs: 86_400,
             unsent: None,
-            sent: Some(Sent { stream: "S".into(), sequence: 7, priority: Priority::Normal }),
+            sent: Some(Sent { stream: "S".into(), sequence: 7, priority: Priority::Normal, keyed: false }),
             ended: None,
         };
         let golden = r#"{"task":"a.b","input":"65a4492d014b4a77f830dcfcabdf24da89261df484ca4aee62a51a46eb02adae","outcome_kept_secs":86400,"sent":{"stream":"S","sequence":7,"priority":"normal"}}"#;

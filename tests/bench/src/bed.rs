@@ -23,6 +23,8 @@ pub const HELD: &str = "bench-held";
 pub const BRIEF: &str = "bench-brief";
 /// The skill that does nothing.
 pub const NOOP: &str = "bench-noop";
+/// The same with a rate that is never reached.
+pub const LIMITED: &str = "bench-limited";
 /// The queue of the worker written by hand.
 pub const RAW: &str = "bench-raw";
 
@@ -34,6 +36,7 @@ const CATALOGUE: &str = r#"
 bench-held = { about = "Takes as long as the task says", lease = "10s" }
 bench-brief = { about = "The same with a short lease", lease = "2s" }
 bench-noop = { about = "Does nothing", lease = "10s" }
+bench-limited = { about = "Does nothing, a million times a second at most", rate = "1000000/s" }
 bench-raw = { about = "The queue of the worker written by hand", lease = "10s" }
 "#;
 

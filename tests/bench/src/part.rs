@@ -79,8 +79,8 @@ impl Part {
         match self {
             Self::Worker => nova_worker::main(|_setup| async {
                 let skill = setting(SKILL);
-                if skill == bed::NOOP {
-                    return Ok(Worker::new().skill(Noop));
+                if skill == bed::NOOP || skill == bed::LIMITED {
+                    return Ok(Worker::new().skill(Noop(skill)));
                 }
                 let least = Duration::from_millis(setting(HOLD_MS).parse().unwrap_or(0));
                 Ok(Worker::new().skill(Held { name: skill, least }))

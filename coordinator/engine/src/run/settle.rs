@@ -17,7 +17,7 @@ pub(super) fn settle(turn: &mut Turn<'_>) -> Result<(), Stuck> {
         return Ok(());
     }
     loop {
-        let before = turn.decisions.len();
+        let before = (turn.decisions.len(), turn.run.ending.is_some());
         if turn.run.ended.is_some() {
             return Ok(());
         }
@@ -34,7 +34,7 @@ pub(super) fn settle(turn: &mut Turn<'_>) -> Result<(), Stuck> {
                 finish(turn)?;
             }
         }
-        if turn.decisions.len() == before {
+        if (turn.decisions.len(), turn.run.ending.is_some()) == before {
             return Ok(());
         }
     }

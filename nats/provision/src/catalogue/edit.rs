@@ -189,6 +189,8 @@ fn line(skill: &Skill, entry: &SkillEntry) -> String {
     if policy.events == EventLevel::Full {
         fields.push("events = \"full\"".to_owned());
     }
+    fields.extend(policy.rate.map(|rate| format!("rate = \"{rate}\"")));
+    fields.extend(policy.key_rate.map(|rate| format!("key_rate = \"{rate}\"")));
     fields.extend(max_bytes.map(|bytes| format!("max_bytes = \"{}\"", ByteText(bytes))));
     fields.extend(history_share.map(|share| format!("history_share = \"{share}%\"")));
     let mut line = String::new();

@@ -46,6 +46,10 @@ impl Client {
     /// Whether a task that was put there has not ended, by the queue; `None` when that cannot be seen.
     async fn is_open(&self, skill: &Skill, task: &TaskId, sent: &Sent) -> Option<bool> {
         let broker = &self.inner.broker;
+        // Which partition a key falls into is the broker's to say.
+        if sent.keyed {
+            return None;
+        }
         let consumer = assets::consumer(sent.priority).to_owned();
         let info = broker.consumer(sent.stream.clone(), consumer).await.ok()??;
         if sent.sequence > info.ack_floor {

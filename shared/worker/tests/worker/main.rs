@@ -7,5 +7,6 @@ mod faults;
 mod hostile;
 mod races;
 mod rate;
+mod rate_server;
 mod skills;
 mod stops;

@@ -47,9 +47,6 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, repeat: &Loop, end: &End) -> Re
         turn.fail(id, failure_of(end), end.attempt);
         return Ok(());
     }
-    if turn.run.ending.is_some() {
-        return Ok(());
-    }
     let result = own(value(turn.data, &end.result))?;
     let holds = match result {
         Ok(result) => {
@@ -68,7 +65,7 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, repeat: &Loop, end: &End) -> Re
             if let Active::Loop(state) = &mut turn.step_mut(id).active {
                 state.last = Shared::new(end.result.clone());
             }
-            if let Some(pause) = repeat.pause {
+            if let Some(pause) = repeat.pause.filter(|_| turn.run.ending.is_none()) {
                 turn.set_timer(id, Timer::Round(id.clone(), round + 1), turn.at.plus(pause.0));
             }
         }

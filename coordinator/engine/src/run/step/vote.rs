@@ -125,9 +125,6 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, vote: &Vote, end: &End) -> Resu
         state(turn, id).cast.insert(end.part.index, cast);
         return Ok(());
     }
-    if turn.run.ending.is_some() {
-        return Ok(());
-    }
     if !is_done {
         turn.fail(id, failure_of(end), end.attempt);
         return Ok(());

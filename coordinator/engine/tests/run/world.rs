@@ -1,0 +1,284 @@
+//! A random world around a run: tasks end in any order, well or badly, are told twice, and orders come at any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nova_engine::run::{Effect, Run, StepStatus};
+use nova_types::{OutcomeKind, StepId};
+use nova_workflow::definition::Kind;
+use nova_workflow::{Approved, Datum, Decision, End, Event, Failure, Items, Part, Role, Segment, Timer};
+use serde_json::{Value, json};
+
+use crate::play::Play;
+
+/// Numbers that look random and follow from a seed.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % end.max(1)
+    }
+
+    /// True once in so many times.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
+
+/// How rough the world is: once in how many times something happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Rough {
+    pub fails: usize,
+    pub repeats: usize,
+    pub cancels: usize,
+    pub pauses: usize,
+}
+
+/// The world: what is under way outside the run.
+pub struct World {
+    pub play: Play,
+    dice: Dice,
+    rough: Rough,
+    tasks: BTreeSet<Part>,
+    timers: BTreeSet<Timer>,
+    asks: BTreeMap<StepId, String>,
+    told: Vec<Event>,
+    order: u64,
+    started: BTreeSet<Part>,
+    ended: BTreeMap<StepId, StepStatus>,
+    done: Vec<StepId>,
+    undone: Vec<StepId>,
+}
+
+impl World {
+    pub fn new(play: Play, seed: u64, rough: Rough) -> Self {
+        Self {
+            play,
+            dice: Dice::new(seed),
+            rough,
+            tasks: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            asks: BTreeMap::new(),
+            told: Vec::new(),
+            order: 0,
+            started: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            done: Vec::new(),
+            undone: Vec::new(),
+        }
+    }
+
+    /// Lives until the run has ended; every claim about a single turn is checked in between.
+    pub fn live(&mut self) {
+        let started = Event::Started(Box::new(self.play.started()));
+        self.turn(vec![started.clone()]);
+        self.told.push(started);
+        for _ in 0..10_000 {
+            if self.play.run.end().is_some() {
+                return;
+            }
+            let events = self.happen();
+            self.turn(events);
+        }
+        panic!("the run does not end: {:#?}", self.play.run.view(&self.play.plan));
+    }
+
+    /// What happens next: one thing or several, some of it told before.
+    fn happen(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..=self.dice.below(3) {
+            if let Some(event) = self.one() {
+                events.push(event.clone());
+                self.told.push(event);
+            }
+            if self.dice.once_in(self.rough.repeats) {
+                let again = self.told[self.dice.below(self.told.len())].clone();
+                events.push(again);
+            }
+        }
+        if events.is_empty() && (self.play.run.status() == nova_types::RunStatus::Paused) {
+            self.order += 1;
+            events.push(Event::Resumed { order: self.order });
+        }
+        events
+    }
+
+    fn one(&mut self) -> Option<Event> {
+        if self.dice.once_in(self.rough.cancels) {
+            return Some(Event::Cancelled { why: String::new() });
+        }
+        if self.dice.once_in(self.rough.pauses) {
+            self.order += 1;
+            let order = self.order;
+            return Some(if self.dice.once_in(2) { Event::Paused { order } } else { Event::Resumed { order } });
+        }
+        match self.dice.below(8) {
+            0 => self.fire(),
+            1 => self.order(),
+            2 => self.items(),
+            _ => self.end(),
+        }
+        .or_else(|| self.end())
+        .or_else(|| self.fire())
+        .or_else(|| self.order())
+    }
+
+    fn end(&mut self) -> Option<Event> {
+        let part = self.pick()?;
+        Some(Event::Ended(vec![self.end_of(part)]))
+    }
+
+    fn pick(&mut self) -> Option<Part> {
+        let at = self.dice.below(self.tasks.len());
+        let part = self.tasks.iter().nth(at).cloned()?;
+        self.tasks.remove(&part);
+        Some(part)
+    }
+
+    fn end_of(&mut self, part: Part) -> End {
+        if self.dice.once_in(self.rough.fails) {
+            let error = Some(Failure { code: "bad".into(), message: "why".into() });
+            return End { part, kind: OutcomeKind::Dead, attempt: 2, result: Datum::NULL, error };
+        }
+        let result = Datum::Inline(self.dice.below(4).into());
+        End { part, kind: OutcomeKind::Completed, attempt: 1, result, error: None }
+    }
+
+    /// Several ends of one map at once.
+    fn items(&mut self) -> Option<Event> {
+        let is_item = |part: &Part| matches!(self.play.plan.kind(&part.step), Kind::Map(_)) && part.role == Role::Work;
+        let step = self.tasks.iter().find(|part| is_item(part))?.step.clone();
+        let (mut done, mut failed) = (Segment { items: vec![], results: Datum::NULL }, Vec::new());
+        let mut results = Vec::new();
+        let parts: Vec<_> = self.tasks.iter().filter(|part| part.step == step && is_item(part)).cloned().collect();
+        for part in parts {
+            if self.dice.once_in(3) {
+                continue;
+            }
+            self.tasks.remove(&part);
+            let index = part.index;
+            let end = self.end_of(part);
+            match (end.error, end.result) {
+                (Some(error), _) => failed.push((index, error)),
+                (None, Datum::Inline(result)) => {
+                    done.items.push(index);
+                    results.push(result);
+                }
+                (None, Datum::Blob(_)) => unreachable!("results here are small"),
+            }
+        }
+        done.results = Datum::Inline(Value::Array(results));
+        Some(Event::Items(Items { step, done, failed }))
+    }
+
+    fn fire(&mut self) -> Option<Event> {
+        let at = self.dice.below(self.timers.len());
+        let timer = self.timers.iter().nth(at).cloned()?;
+        self.timers.remove(&timer);
+        Some(Event::Fired(timer))
+    }
+
+    /// A signal or an answer that some step waits for or may wait for.
+    fn order(&mut self) -> Option<Event> {
+        self.order += 1;
+        if self.dice.once_in(2) {
+            if let Some((step, hash)) = self.asks.pop_first() {
+                let (order, yes) = (self.order, !self.dice.once_in(self.rough.fails));
+                return Some(Event::Approved(Approved { order, step, hash, yes, by: None, note: None }));
+            }
+        }
+        let (order, name) = (self.order, "go".to_owned());
+        Some(Event::Signalled { order, name, data: Datum::Inline(json!(1)), by: None })
+    }
+
+    fn turn(&mut self, events: Vec<Event>) {
+        self.play.now += 1;
+        self.play.tell(events).expect("nothing is large");
+        let decisions = self.play.history.last().expect("it moved").decisions.clone();
+        let effects = self.play.effects.last().expect("it moved").clone();
+        for decision in &decisions {
+            self.note(decision);
+        }
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        self.caps();
+    }
+
+    /// Keeps the books of what was decided, and checks each against them.
+    fn note(&mut self, decision: &Decision) {
+        match decision {
+            Decision::Start { step, role: Role::Undo, .. } => {
+                assert!(self.done.contains(step), "{step} is undone and has not completed");
+                self.undone.push(step.clone());
+            }
+            Decision::Start { step, .. } | Decision::Items { step, .. } | Decision::Wait { step, .. } => {
+                self.needs_ended(step);
+                if let Decision::Wait { step, hash: Some(hash) } = decision {
+                    self.asks.insert(step.clone(), hash.clone());
+                }
+            }
+            Decision::Complete { step } => {
+                self.end_once(step, StepStatus::Completed);
+                self.done.push(step.clone());
+            }
+            Decision::Fail { step, .. } => self.end_once(step, StepStatus::Failed),
+            Decision::Skip { step } => self.end_once(step, StepStatus::Skipped),
+            Decision::End(_) => assert_eq!(self.asks_undone(), self.undone, "undo goes back as the steps came"),
+            _ => {}
+        }
+    }
+
+    fn needs_ended(&self, step: &StepId) {
+        for need in self.play.plan.needs(step) {
+            assert!(self.ended.contains_key(need), "{step} starts and {need} has not ended");
+        }
+    }
+
+    fn end_once(&mut self, step: &StepId, status: StepStatus) {
+        let before = self.ended.insert(step.clone(), status);
+        assert_eq!(before, None, "{step} ends twice");
+    }
+
+    /// The steps to be undone in the order they have to be, when the run ends badly.
+    fn asks_undone(&self) -> Vec<StepId> {
+        let Some(end) = self.play.run.end() else { return self.undone.clone() };
+        if end.status == nova_types::RunStatus::Completed {
+            return Vec::new();
+        }
+        let with_undo = self.done.iter().rev().filter(|step| self.play.plan.step(step).undo.is_some());
+        with_undo.cloned().collect()
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Task(order) => {
+                assert!(self.started.insert(order.part.clone()), "{:?} starts twice", order.part);
+                self.tasks.insert(order.part);
+            }
+            Effect::Set { timer, .. } => drop(self.timers.insert(timer)),
+            Effect::Unset { timer } => drop(self.timers.remove(&timer)),
+            // A cancelled task may still end in any way.
+            Effect::Cancel { .. } | Effect::End { .. } => {}
+        }
+    }
+
+    /// No cap is exceeded, and the run knows what is under way.
+    fn caps(&self) {
+        let (run, plan): (&Run, _) = (&self.play.run, &self.play.plan);
+        assert_eq!(run.under_way() as usize, self.tasks.len(), "under way");
+        let most = plan.workflow().parallel.unwrap_or(1000);
+        assert!(run.under_way() <= most, "{} under way, {most} allowed", run.under_way());
+        for id in plan.order() {
+            if let Kind::Map(map) = plan.kind(id) {
+                let open = self.tasks.iter().filter(|part| part.step == *id && part.role == Role::Work).count();
+                assert!(open <= map.parallel.unwrap_or(1000) as usize, "{open} of map {id}");
+            }
+        }
+    }
+}
