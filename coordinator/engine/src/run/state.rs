@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nova_types::{Code, RunId, RunStatus, StepId, UnixMillis};
-use nova_workflow::{BlobName, Datum, Failure, Parent, RECORD_VERSION, Role, RunEnd, Segment, Started, Timer};
+use nova_workflow::{BlobName, Datum, Failure, Parent, Part, RECORD_VERSION, Role, RunEnd, Segment, Started, Timer};
 use serde::{Deserialize, Serialize};
 
 use super::ranges::Ranges;
@@ -340,6 +340,15 @@ impl Run {
 
     pub(super) fn is_active(&self, step: &StepId) -> bool {
         self.steps.get(step).is_some_and(|step| step.ended.is_none())
+    }
+
+    /// Whether a task of a step's work or its judge is under way.
+    pub(super) fn is_open(&self, part: &Part) -> bool {
+        self.steps.get(&part.step).is_some_and(|step| match part.role {
+            Role::Work => step.open.contains_key(&part.index),
+            Role::Judge => step.judge.is_some(),
+            Role::Undo => false,
+        })
     }
 
     pub(super) fn is_skipped(&self, step: &StepId) -> bool {

@@ -50,7 +50,10 @@ impl<'a> Turn<'a> {
             decisions: self.decisions,
             emitted: self.run.emitted,
         };
-        Moved { run: self.run, transition, effects: self.effects }
+        // What ended in the same turn needs no cancel.
+        let (run, mut effects) = (self.run, self.effects);
+        effects.retain(|effect| !matches!(effect, Effect::Cancel { part, .. } if !run.is_open(part)));
+        Moved { run, transition, effects }
     }
 
     /// How many more tasks may start.
@@ -105,16 +108,10 @@ impl<'a> Turn<'a> {
 
     /// Takes a task that ended off the books; says whether it was under way.
     pub fn close(&mut self, step: &StepId, role: Role, index: u32) -> bool {
-        let Some(state) = self.run.steps.get_mut(step) else { return false };
-        let is_open = match role {
-            Role::Work => state.open.contains_key(&index),
-            Role::Judge => state.judge.is_some(),
-            Role::Undo => false,
-        };
-        if !is_open {
+        if !self.run.is_open(&Part { step: step.clone(), role, index }) {
             return false;
         }
-        let state = state.to_mut();
+        let state = self.step_mut(step);
         match role {
             Role::Work => drop(state.open.remove(&index)),
             _ => state.judge = None,

@@ -146,7 +146,7 @@ fn world(workflow: Value, seed: u64, rough: Rough) -> World {
 const NEVER: usize = 1 << 30;
 
 fn cases() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

@@ -177,8 +177,11 @@ impl World {
     }
 
     fn fire(&mut self) -> Option<Event> {
-        let at = self.dice.below(self.timers.len());
-        let timer = self.timers.iter().nth(at).cloned()?;
+        // The deadline is as rare as a cancel: it ends everything.
+        let is_late = self.dice.once_in(self.rough.cancels);
+        let timers: Vec<_> =
+            self.timers.iter().filter(|timer| is_late || **timer != Timer::Deadline).cloned().collect();
+        let timer = timers.get(self.dice.below(timers.len())).cloned()?;
         self.timers.remove(&timer);
         Some(Event::Fired(timer))
     }
