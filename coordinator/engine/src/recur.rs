@@ -1,7 +1,7 @@
 //! Which moments of a recurring schedule a firing of it stands for.
 //!
-//! A broker that was down fires a schedule once when it is back, however often it was due, and then goes on. So a firing
-//! stands for every moment from the one that was next to the one that is next now; the schedule's policy says which of
+//! A broker that was stopped fires a schedule once when it is back, however often it was due; one that was killed just goes
+//! on with the next moment. So a firing stands for every moment from the one that was next to the one that is next now; the schedule's policy says which of
 //! them get a task. The moments themselves are passed in: calendars and zones are no matter of the engine.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub const AT_MOST: usize = 1000;
 
 /// How late a firing may be that still counts as on time: the broker is exact to milliseconds, a broker short of CPU was
 /// seen four seconds late.
-const LATE: Duration = Duration::from_secs(5);
+pub const LATE: Duration = Duration::from_secs(5);
 
 /// How far before its moment a firing may come: clocks are read twice.
 const EARLY: Duration = Duration::from_millis(500);
@@ -80,14 +80,17 @@ pub fn plan(policy: CatchUp, firing: Firing, before: Before, moments: impl Itera
             run.reverse();
             if run.is_empty() { vec![nominal] } else { run }
         }
-        CatchUp::One => {
-            moments.next();
-            vec![nominal]
-        }
-        CatchUp::Skip if firing.at.since(nominal) > grace(nominal, firing.next) => Vec::new(),
-        CatchUp::Skip => {
-            moments.next();
-            vec![nominal]
+        CatchUp::One | CatchUp::Skip => {
+            let is_late = firing.at.since(nominal) > grace(nominal, firing.next);
+            if !(policy == CatchUp::Skip && is_late) {
+                moments.next();
+            }
+            match policy {
+                CatchUp::Skip if is_late => Vec::new(),
+                // On time it is not what was missed: that is the moment before, when it was not dealt with.
+                CatchUp::One if !is_late => moments.next().into_iter().chain([nominal]).collect(),
+                _ => vec![nominal],
+            }
         }
     };
     let missed = moments.next().map(|until| Missed { from: before.next.min(until), until });
@@ -151,7 +154,8 @@ mod tests {
         check(CatchUp::Skip, 1_027_200, 1030, 1000, &[], Some((1000, 1020)));
         // Back just as the next one is due: that one is not missed.
         check(CatchUp::Skip, 1_030_100, 1040, 1000, &[1030], Some((1000, 1020)));
-        check(CatchUp::One, 1_030_100, 1040, 1000, &[1030], Some((1000, 1020)));
+        check(CatchUp::One, 1_030_100, 1040, 1000, &[1020, 1030], Some((1000, 1010)));
+        check(CatchUp::All, 1_030_100, 1040, 1000, &[1000, 1010, 1020, 1030], None);
         // One alone was missed.
         check(CatchUp::One, 1_007_000, 1010, 1000, &[1000], None);
         check(CatchUp::Skip, 1_007_000, 1010, 1000, &[], Some((1000, 1000)));
@@ -161,7 +165,7 @@ mod tests {
     fn a_moment_the_broker_rounded_away_counts_to_its_firing() {
         // Back at 1029.7 the broker counts from 1030 and is next due at 1040.
         check(CatchUp::All, 1_029_700, 1040, 1020, &[1020, 1030], None);
-        check(CatchUp::One, 1_029_700, 1040, 1020, &[1030], Some((1020, 1020)));
+        check(CatchUp::One, 1_029_700, 1040, 1010, &[1020, 1030], Some((1010, 1010)));
     }
 
     #[test]
