@@ -113,9 +113,9 @@ pub const MAX_ACK_PENDING: i64 = 20_000;
 /// asked again at once.
 pub const MAX_WAITING: i64 = 4096;
 
-/// The lease of the coordinators' own consumers: a due task or a cancel is handled in milliseconds, and another
-/// coordinator takes over what one that died was holding.
-pub const COORDINATOR_LEASE: Duration = Duration::from_secs(30);
+/// The lease of the coordinators' own consumers: a due task, a timer or an order is handled in milliseconds, what takes
+/// longer is extended each second, and within seconds another coordinator takes over what one that died was holding.
+pub const COORDINATOR_LEASE: Duration = Duration::from_secs(3);
 
 /// The lease of the coordinators' consumers of run tasks' outcomes: a run goes on within seconds of its coordinator's
 /// death, and an outcome is folded in milliseconds.
