@@ -3,12 +3,15 @@
 //! A run's history is `nova.run.<partition>.<run>`. Folding its events through the engine gives the same decisions again;
 //! `nova run verify` proves it. A record of a version this code does not know is never guessed at.
 
+mod request;
+
 use nova_types::{Code, OutcomeKind, RunId, RunStatus, StepId, TaskId, UnixMillis, WorkflowName};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 use crate::Datum;
+
+pub use request::{Order, Restart, StartRequest};
 
 /// The version of the records this code writes, and the only one it reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -388,61 +391,6 @@ pub struct RunEnd {
     /// Steps whose undo failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<StepId>,
-}
-
-/// The input of a task of the skill `nova-run`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StartRequest {
-    /// The workflow.
-    pub workflow: WorkflowName,
-    /// The version to run, by the hash of its definition. Default: the present one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Its input. Default null.
-    #[serde(default)]
-    pub input: Value,
-    /// Which run it is a restart of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Restart>,
-}
-
-/// What a restart takes over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Restart {
-    /// The earlier run, ended or not.
-    pub run: RunId,
-    /// The steps that are done again, with all that depend on them. Default: what did not complete.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from: Vec<StepId>,
-    /// Whether the earlier run's input is taken instead of this one's. Default false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub same_input: bool,
-}
-
-/// The body of an order, `nova.order.<verb>.<scope>.<name>`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub struct Order {
-    /// The signal's name; verb `signal`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<String>,
-    /// What comes with the signal.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub data: Value,
-    /// The approval step; verbs `approve` and `reject`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepId>,
-    /// The hash of what is approved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hash: Option<String>,
-    /// Who says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// A word with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -193,7 +193,7 @@ impl Walk<'_> {
                     }
                 }
             }
-            Expr::Comprehension(comprehension) => return self.comprehension(id, comprehension),
+            Expr::Comprehension(comprehension) => self.comprehension(id, comprehension),
             Expr::Struct(of) => {
                 let message = format!("there is no type `{}` here; write a map, {{\"key\": value}}", of.type_name);
                 self.fault(id, message);
