@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nova_client::{Submit, SubmitId};
-use nova_types::{Backoff, DurationText, Priority, Skill};
+use nova_client::{Client, Guard, ScheduleOptions, Standing, Submit, SubmitId};
+use nova_types::{Backoff, CatchUp, DurationText, Priority, Skill};
 use nova_wire::{ScheduleSpec, TaskOptions};
 use serde::Serialize;
 
@@ -29,9 +29,12 @@ mod each;
   git diff | nova submit echo - --string
   nova submit shell '{\"argv\": [\"make\", \"report\"]}' --cron '30 2 * * MON-FRI' --tz Europe/Berlin
   nova submit http --each @requests.jsonl --json --wait
+  nova submit http @invoice.json --once invoice-4711 --wait
+  nova submit shell @sync.json --unique nightly-sync
 
 Prints the task's id; with --wait its result. --id makes a submit safe to repeat: within the dedupe
-window the broker drops the copy, later only one of the two outcomes is taken.")]
+window the broker drops the copy, later only one of the two outcomes is taken. --once holds for as long
+as --once-ttl says, whoever submits in the same scope, also after the outcome is forgotten.")]
 pub(crate) struct Args {
     /// The skill that is to run it
     skill: Skill,
@@ -45,6 +48,8 @@ pub(crate) struct Args {
     wait: Option<DurationText>,
     #[command(flatten)]
     task: TaskArgs,
+    #[command(flatten)]
+    guard: GuardArgs,
     #[command(flatten)]
     when: WhenArgs,
 }
@@ -76,10 +81,32 @@ struct TaskArgs {
     label: Vec<Label>,
 }
 
+/// What its key promises.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Keys")]
+struct GuardArgs {
+    /// Submit it once for this key, however often asked, also after it ended; then answers with that task
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["unique", "each", "delay", "at", "cron", "every"])]
+    once: Option<String>,
+    /// How long the key is remembered
+    #[arg(long, value_name = "DURATION", requires = "once", default_value = "30d")]
+    once_ttl: DurationText,
+    /// Submit it unless a task of this key waits or runs; then answers with that task
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["each", "delay", "at", "cron", "every"])]
+    unique: Option<String>,
+}
+
+impl GuardArgs {
+    fn guard(&self) -> Option<Guard> {
+        let once = self.once.clone().map(|key| Guard::Once { key, ttl: self.once_ttl.0 });
+        once.or_else(|| self.unique.clone().map(|key| Guard::Unique { key }))
+    }
+}
+
 /// When it runs.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Schedule")]
-struct WhenArgs {
+pub(super) struct WhenArgs {
     /// Once, after a pause
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["at", "cron", "every"])]
     delay: Option<DurationText>,
@@ -94,11 +121,15 @@ struct WhenArgs {
     every: Option<DurationText>,
     /// The time zone of the cron line: Europe/Berlin
     #[arg(long, value_name = "ZONE", requires = "cron")]
-    tz: Option<String>,
+    pub(super) tz: Option<String>,
+    /// What becomes of firings that were missed while nobody was there: skip, one or all
+    #[arg(long, value_name = "POLICY")]
+    pub(super) catch_up: Option<CatchUp>,
 }
 
 impl WhenArgs {
-    fn spec(&self) -> Result<Option<ScheduleSpec>, Failure> {
+    /// When, if not now.
+    pub(super) fn spec(&self) -> Result<Option<ScheduleSpec>, Failure> {
         let parse = |text: String| {
             let spec: Result<ScheduleSpec, _> = text.parse();
             spec.map(Some).map_err(|error| Failure::because(Exit::USAGE, "bad_schedule", error))
@@ -137,6 +168,8 @@ struct Receipt<'a> {
     duplicate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    existing: Option<&'static str>,
 }
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
@@ -144,12 +177,17 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
         return each::run(&cx, &args, file).await;
     }
     let id = args.task.id.as_ref().map_or(SubmitId::New, |id| SubmitId::Id(id.in_scope_of(&cx)));
+    // A random scope would make every key a new one.
+    let is_keyed = args.guard.guard().is_some();
+    let cx = if is_keyed { Cx { client: Client::new(cx.client.broker().clone(), cx.plain_scope()), ..cx } } else { cx };
     let submit = Submit::new(args.skill.clone(), args.input.read().await?)
         .with_id(id)
         .with_priority(args.task.priority)
         .with_options(args.task.options());
+    let submit = Submit { guard: args.guard.guard(), ..submit };
     match args.when.spec()? {
         Some(when) => later(&cx, &args, submit, when).await,
+        None if args.when.catch_up.is_some() => Err(Failure::usage("--catch-up needs --cron or --every")),
         None => now(&cx, &args, submit).await,
     }
 }
@@ -169,13 +207,16 @@ async fn now(cx: &Cx, args: &Args, submit: Submit) -> Result<Exit, Failure> {
         sequence: done.sequence,
         duplicate: Some(done.is_duplicate),
         schedule: None,
+        existing: done.existing.as_ref().map(word),
     };
     if cx.out.is_json() {
         cx.out.json(&receipt)?;
         return Ok(Exit::OK);
     }
     cx.out.line(done.task.to_string())?;
-    if done.is_duplicate {
+    if let Some(existing) = &done.existing {
+        cx.out.say(told(existing, &done.task));
+    } else if done.is_duplicate {
         cx.out.say("a task of this id was submitted a moment ago: this copy was dropped");
     } else if cx.out.shape() == Shape::Table {
         cx.out.say(format!("submitted; its result: nova wait {}", done.task));
@@ -183,9 +224,38 @@ async fn now(cx: &Cx, args: &Args, submit: Submit) -> Result<Exit, Failure> {
     Ok(Exit::OK)
 }
 
+/// One word for how the task stands that has the key.
+fn word(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::Open => "open",
+        Standing::Ended(outcome) => outcome.kind.as_str(),
+        Standing::Forgotten(_) => "forgotten",
+        Standing::Unclear => "unclear",
+    }
+}
+
+/// The same in a sentence.
+fn told(standing: &Standing, task: &nova_types::TaskId) -> String {
+    match standing {
+        Standing::Open => format!("this task has the key and waits or runs; its result: nova wait {task}"),
+        Standing::Ended(outcome) => {
+            format!("this task has the key and ended: {}; its result: nova wait {task}", outcome.kind)
+        }
+        Standing::Forgotten(Some(ended)) => {
+            let at = nova_wire::format_rfc3339(ended.finished);
+            format!("this task has the key; it ended at {at}: {}; its outcome is not kept any more", ended.kind)
+        }
+        Standing::Forgotten(None) => "this task has the key and ended; its outcome is not kept any more".to_owned(),
+        Standing::Unclear => {
+            "this task has the key; its outcome is not kept any more, or it waits since longer than that".to_owned()
+        }
+    }
+}
+
 async fn later(cx: &Cx, args: &Args, submit: Submit, when: ScheduleSpec) -> Result<Exit, Failure> {
     let told = when.to_string();
-    let made = cx.client.schedule(submit, when, args.when.tz.as_deref()).await?;
+    let options = ScheduleOptions { time_zone: args.when.tz.clone(), catch_up: args.when.catch_up };
+    let made = cx.client.schedule_with(submit, when, &options).await?;
     if let Some(wait) = args.wait {
         let _spinner = Progress::spinner(&cx.out, format!("waiting for {} ({told})", made.task));
         let ended = cx.client.wait(&made.skill, &made.task, wait.0).await?;
@@ -199,6 +269,7 @@ async fn later(cx: &Cx, args: &Args, submit: Submit, when: ScheduleSpec) -> Resu
         sequence: made.sequence,
         duplicate: None,
         schedule: Some(told.clone()),
+        existing: None,
     };
     if cx.out.is_json() {
         cx.out.json(&receipt)?;

@@ -1,7 +1,7 @@
 //! Which exit code and which advice each error of the libraries leads to.
 
 use nova_broker::{BrokerError, PublishError};
-use nova_client::{QueryError, RedriveError, ScheduleError, SubmitError, WaitError};
+use nova_client::{KeyStoreError, PutError, QueryError, RedriveError, ScheduleError, SubmitError, WaitError};
 use nova_provision::{ApplyError, PlanError, SkillFileError};
 
 use super::Failure;
@@ -63,9 +63,20 @@ impl From<QueryError> for Failure {
             QueryError::Ambiguous { .. } => (Exit::USAGE, Some("say which one: --skill NAME")),
             QueryError::NoQueue { .. } => (Exit::NOT_FOUND, Some(QUEUES)),
             QueryError::UnknownWorker { .. } => (Exit::NOT_FOUND, Some("see who is there: nova worker ls")),
+            QueryError::UnknownRun { .. } => (
+                Exit::NOT_FOUND,
+                Some("list the runs: nova run ls; one that could not start is a task of nova-run: nova wait ID"),
+            ),
+            QueryError::UnknownWorkflow { .. } => {
+                (Exit::NOT_FOUND, Some("list them: nova workflow ls; add one: nova workflow put FILE"))
+            }
+            QueryError::AmbiguousVersion { .. } => (Exit::USAGE, Some("give more of the hash")),
             QueryError::Broker { source, .. } => broker_exit(source),
             QueryError::Write { source, .. } => publish_exit(source),
-            QueryError::Payload { .. } | QueryError::Garbled { .. } => (Exit::FAILURE, None),
+            QueryError::Payload { .. }
+            | QueryError::Garbled { .. }
+            | QueryError::GarbledRun { .. }
+            | QueryError::Value { .. } => (Exit::FAILURE, None),
         };
         made(error.code(), error, how)
     }
@@ -79,6 +90,16 @@ fn submit_exit(error: &SubmitError) -> (Exit, Option<&'static str>) {
         }
         SubmitError::TooLarge { .. } | SubmitError::Refused { .. } => (Exit::REFUSED, None),
         SubmitError::BadInput { .. } | SubmitError::BadTask { .. } => (Exit::USAGE, None),
+        SubmitError::Conflict { .. } => {
+            (Exit::REFUSED, Some("what that task was and became: nova show ID; another input needs another key"))
+        }
+        SubmitError::KeyStore { source, .. } => match &**source {
+            KeyStoreError::Read(source) => broker_exit(source),
+            KeyStoreError::Write(source) => publish_exit(source),
+            KeyStoreError::Garbled => {
+                (Exit::FAILURE, Some("see it: nats kv ls nova-keys; remove it: nats kv del nova-keys KEY"))
+            }
+        },
         SubmitError::Payload { .. } => (Exit::FAILURE, None),
         SubmitError::NoReceipt { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
     }
@@ -97,6 +118,9 @@ impl From<WaitError> for Failure {
             WaitError::TimedOut { .. } => {
                 (Exit::TIMED_OUT, Some("the task goes on; why it takes so long: nova why ID; wait on: nova wait ID"))
             }
+            WaitError::Forgotten { .. } => {
+                (Exit::NOT_FOUND, Some("outcomes age out (after 24 hours by default); a new task needs a new key"))
+            }
             WaitError::Submit(source) => submit_exit(source),
             WaitError::Broker { source, .. } => broker_exit(source),
             WaitError::Result { .. } | WaitError::Garbled { .. } => (Exit::FAILURE, None),
@@ -108,7 +132,7 @@ impl From<WaitError> for Failure {
 impl From<ScheduleError> for Failure {
     fn from(error: ScheduleError) -> Self {
         let how = match &error {
-            ScheduleError::Spec(_) | ScheduleError::ZoneWithoutCron => (Exit::USAGE, None),
+            ScheduleError::Spec(_) | ScheduleError::ZoneWithoutCron | ScheduleError::CatchUpOnce => (Exit::USAGE, None),
             ScheduleError::Task(source) => submit_exit(source),
             ScheduleError::NoCoordinator => {
                 (Exit::FAILURE, Some("start a coordinator: nova-coordinator; `nova dev` brings one"))
@@ -131,6 +155,22 @@ impl From<RedriveError> for Failure {
             RedriveError::Submit { source, .. } => submit_exit(source),
             RedriveError::Original { source, .. } => broker_exit(source),
             RedriveError::Payload { .. } | RedriveError::Look { .. } => (Exit::FAILURE, None),
+        };
+        made(error.code(), error, how)
+    }
+}
+
+impl From<PutError> for Failure {
+    fn from(error: PutError) -> Self {
+        let error = match error {
+            PutError::Query(source) => return source.into(),
+            other => other,
+        };
+        let how = match &error {
+            PutError::Write { source, .. } => publish_exit(source),
+            PutError::TooLarge { .. } => (Exit::USAGE, Some("split it: a step `run` starts a run of another workflow")),
+            PutError::Busy { .. } => (Exit::REFUSED, Some("try again")),
+            PutError::Unknown { .. } | PutError::Query(_) => (Exit::USAGE, Some(QUEUES)),
         };
         made(error.code(), error, how)
     }

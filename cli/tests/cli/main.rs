@@ -6,6 +6,7 @@ mod connect;
 mod dead;
 mod each;
 mod help;
+mod keys;
 mod provision;
 mod queue;
 mod schedule;

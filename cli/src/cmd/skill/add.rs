@@ -1,7 +1,7 @@
 //! `nova skill add`: one line more in the user's catalogue.
 
 use nova_provision::{ByteText, SkillEntry};
-use nova_types::{Backoff, DurationText, Skill};
+use nova_types::{Backoff, DurationText, Rate, Skill};
 use nova_wire::EventLevel;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::out::Out;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   nova skill add resize --about 'Scales pictures' --lease 30s --timeout 5m
-  nova skill add ask-model --costly --max-attempts 2 --skills ./skills.toml
+  nova skill add ask-model --costly --max-attempts 2 --rate 20/m --skills ./skills.toml
 
 The queue is made by `nova provision apply`.")]
 pub(crate) struct Args {
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Store submitted, started and progress events, too
     #[arg(long)]
     all_events: bool,
+    /// How many attempts the whole fleet starts at most: 100/s, 20/m, `100/s burst 500` [default: no limit]
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
     /// How much its queue and history hold: 512MiB [default: by profile]
     #[arg(long, value_name = "SIZE")]
     max_bytes: Option<ByteText>,
@@ -66,6 +69,7 @@ pub(super) fn run(out: &Out, args: Args) -> Result<Exit, Failure> {
     policy.policy.backoff = args.backoff.unwrap_or(policy.policy.backoff);
     policy.is_costly = args.costly;
     policy.events = if args.all_events { EventLevel::Full } else { EventLevel::Default };
+    policy.rate = args.rate;
     file.add(&args.skill, &entry)?;
     file.save()?;
     if out.is_json() {

@@ -1,7 +1,7 @@
 //! `nova skill ls`: the catalogue, built-in and own.
 
 use nova_provision::{Catalogue, SkillEntry};
-use nova_types::{DurationText, Skill};
+use nova_types::{DurationText, Rate, Skill};
 use nova_wire::EventLevel;
 use serde::Serialize;
 
@@ -28,6 +28,8 @@ struct Line {
     backoff: String,
     costly: bool,
     events: &'static str,
+    rate: Option<Rate>,
+    key_rate: Option<Rate>,
     max_bytes: Option<u64>,
     history_share: Option<u8>,
 }
@@ -45,6 +47,8 @@ impl Line {
             backoff: policy.policy.backoff.to_string(),
             costly: policy.is_costly,
             events: if policy.events == EventLevel::Full { "full" } else { "default" },
+            rate: policy.rate,
+            key_rate: policy.key_rate,
             max_bytes: entry.max_bytes,
             history_share: entry.history_share,
         }
