@@ -16,6 +16,15 @@ pub enum Discard {
     New,
 }
 
+/// What a stream makes of the subjects it takes before it stores and delivers: the broker's own `subject_transform`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transform {
+    /// Which subjects, wildcards allowed; others are stored as they are.
+    pub from: String,
+    /// What becomes of them, with `{{wildcard(n)}}` and `{{partition(count,n)}}` for what their wildcards stood for.
+    pub to: String,
+}
+
 /// A stream as Nova wants it: file storage, limits retention, direct get allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSpec {
@@ -49,6 +58,8 @@ pub struct StreamSpec {
     pub delete_marker_ttl: Duration,
     /// The first sequence it gives.
     pub first_sequence: Option<u64>,
+    /// What it makes of subjects, if anything.
+    pub transform: Option<Transform>,
     /// Notes that travel with it.
     pub metadata: BTreeMap<String, String>,
 }

@@ -18,7 +18,9 @@ mod queue;
 /// Log targets of the client library behind the JetStream adapter: chatty below WARN.
 pub const LIBRARY_LOG_TARGETS: &[&str] = &["async_nats"];
 
-pub use admin::{ConsumerInfo, ConsumerSpec, Discard, PauseState, Purge, ServerInfo, Start, StreamInfo, StreamSpec};
+pub use admin::{
+    ConsumerInfo, ConsumerSpec, Discard, PauseState, Purge, ServerInfo, Start, StreamInfo, StreamSpec, Transform,
+};
 pub use blobs::{BlobError, Blobs};
 pub use bucket::{Bucket, BucketEntry, BucketSlot};
 pub use error::{BrokerError, PublishError};

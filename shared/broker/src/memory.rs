@@ -24,6 +24,7 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transform;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

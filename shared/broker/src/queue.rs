@@ -28,6 +28,14 @@ pub struct PullRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AckToken(pub(crate) String);
 
+impl AckToken {
+    /// A token from its text, such as one a test made up.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 /// A message under lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {

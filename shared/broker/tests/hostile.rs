@@ -36,6 +36,7 @@ fn stream(name: &str, subject: &str) -> StreamSpec {
         allow_rollup: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
+        transform: None,
         metadata: Default::default(),
     }
 }

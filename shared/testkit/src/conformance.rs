@@ -60,7 +60,8 @@ pub fn cases() -> Vec<Case> {
             a_subject_without_stream_is_told
             a_message_too_large_is_told
             headers_and_body_come_back_as_sent
-            a_stream_begins_at_its_first_sequence;
+            a_stream_begins_at_its_first_sequence
+            a_stream_stores_what_it_makes_of_a_subject;
         reading:
             a_message_is_read_by_subject_and_by_sequence
             a_scan_brings_pages_in_order
@@ -78,6 +79,8 @@ pub fn cases() -> Vec<Case> {
             a_late_nak_puts_off_what_comes_again
             a_nak_without_delay_comes_at_once
             a_nak_waits_for_its_delay
+            what_was_put_off_can_be_taken_up_again
+            what_was_put_off_can_come_at_once_after_all
             what_comes_again_goes_first
             no_more_are_out_than_allowed
             acked_messages_stay_in_the_stream;

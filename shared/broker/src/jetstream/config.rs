@@ -6,14 +6,14 @@ use std::time::Duration;
 use nova_types::UnixMillis;
 use serde_json::{Map, Value, json};
 
-use crate::{ConsumerInfo, ConsumerSpec, Discard, PauseState, Start, StreamInfo, StreamSpec};
+use crate::{ConsumerInfo, ConsumerSpec, Discard, PauseState, Start, StreamInfo, StreamSpec, Transform};
 
 /// What the server writes into every asset of its own accord.
 const SERVER_NOTE: &str = "_nats.";
 
 /// Stream settings Nova sets, or that say nothing at their broker default.
 fn expected_stream(key: &str, value: &Value) -> bool {
-    const OURS: [&str; 17] = [
+    const OURS: [&str; 18] = [
         "name",
         "description",
         "subjects",
@@ -29,6 +29,7 @@ fn expected_stream(key: &str, value: &Value) -> bool {
         "allow_rollup_hdrs",
         "subject_delete_marker_ttl",
         "first_seq",
+        "subject_transform",
         "metadata",
         "deny_delete",
     ];
@@ -121,6 +122,9 @@ pub(super) fn stream_json(spec: &StreamSpec) -> Value {
     }
     if !spec.delete_marker_ttl.is_zero() {
         out["subject_delete_marker_ttl"] = nanos(spec.delete_marker_ttl).into();
+    }
+    if let Some(transform) = &spec.transform {
+        out["subject_transform"] = json!({ "src": transform.from, "dest": transform.to });
     }
     if let Some(first) = spec.first_sequence {
         out["first_seq"] = first.into();
@@ -221,6 +225,10 @@ pub(super) fn stream_info(info: &Value) -> StreamInfo {
             allow_rollup: config.flag("allow_rollup_hdrs"),
             delete_marker_ttl: config.duration("subject_delete_marker_ttl"),
             first_sequence: Some(config.count("first_seq")).filter(|first| *first > 0),
+            transform: config.0.get("subject_transform").map(Reader).and_then(|transform| {
+                let (from, to) = (transform.text("src"), transform.text("dest"));
+                (!from.is_empty() || !to.is_empty()).then_some(Transform { from, to })
+            }),
             metadata: config.notes(),
         },
         created: Reader(info).moment("created").unwrap_or_default(),

@@ -15,6 +15,7 @@ use super::pulls::Pulls;
 use super::refusal::{Refusal, STORE_FAILED, WRONG_LAST_SEQUENCE};
 use super::schedule::{OVER, Plan, Schedules, fired_headers};
 use super::stream_spec;
+use super::transform;
 use crate::{Discard, Message, Purge, Scan, Stored, StreamInfo, StreamSpec};
 
 /// On the mark of an expired last message: why it is there.
@@ -83,6 +84,8 @@ impl Stream {
     /// Stores a message; says its sequence and whether it was there before.
     pub(super) fn publish(&mut self, message: &Message, now: Moment) -> Result<(u64, bool), Refusal> {
         let Message { subject, headers, body, .. } = message;
+        let stored_as = self.spec.transform.as_ref().and_then(|transform| transform::apply(transform, subject));
+        let subject = stored_as.as_ref().unwrap_or(subject);
         let lives = self.lives(headers)?;
         let plan = self.plan(subject, headers, now)?;
         // Before the dedupe key: who repeats a compare-and-set publish is told of a conflict with its own first copy.

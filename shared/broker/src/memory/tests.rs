@@ -33,6 +33,7 @@ async fn broker() -> MemoryBroker {
         allow_rollup: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
+        transform: None,
         metadata: Default::default(),
     };
     broker.put_stream(spec).await.unwrap();

@@ -32,6 +32,7 @@ pub(super) fn stream_spec(name: &str) -> StreamSpec {
         allow_rollup: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
+        transform: None,
         metadata: Default::default(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nova_broker::{BrokerRef, Settle};
 use tokio::time::Instant;
 
-use super::ground::{Ground, bodies};
+use super::ground::{Ground, SOON, bodies};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The broker's clock and ours are read at different moments, and its timers count whole milliseconds.
@@ -176,4 +176,34 @@ pub(super) async fn acked_messages_stay_in_the_stream(broker: BrokerRef) {
     ground.settle(&held, Settle::Ack).await;
     ground.wait_for("c", "the ack", |info| info.ack_floor == 1).await;
     assert!(ground.last("a").await.is_some());
+}
+
+pub(super) async fn what_was_put_off_can_be_taken_up_again(broker: BrokerRef) {
+    let ground = Ground::new(broker, "takeup", |_| {}).await;
+    ground.consumer("c", ">", |spec| spec.ack_wait = 2 * SECOND).await;
+    ground.put_many("a", 2).await;
+    let (held, done) = (ground.next("c").await, ground.next("c").await);
+    for delivery in [&held, &done] {
+        ground.settle(delivery, Settle::Nak { delay: 300 * SECOND }).await;
+    }
+    // It is leased anew, for as long as any: not for what is left of the pause.
+    ground.settle(&held, Settle::Extend).await;
+    let began = Instant::now();
+    ground.settle(&done, Settle::Ack).await;
+    ground.wait_for("c", "the ack to count", |info| info.ack_pending == 1).await;
+    assert_eq!(ground.next("c").await.sequence, held.sequence);
+    let after = began.elapsed();
+    assert!(after >= 2 * SECOND - SLACK && after < 30 * SECOND, "it came after {after:?}");
+}
+
+pub(super) async fn what_was_put_off_can_come_at_once_after_all(broker: BrokerRef) {
+    let ground = Ground::new(broker, "atonce", |_| {}).await;
+    ground.consumer("c", ">", |_| {}).await;
+    ground.put("a", "1").await;
+    let first = ground.next("c").await;
+    ground.settle(&first, Settle::Nak { delay: 200 * SECOND }).await;
+    ground.settle(&first, AT_ONCE).await;
+    let began = Instant::now();
+    ground.next("c").await;
+    assert!(began.elapsed() < SOON, "it came after {:?}", began.elapsed());
 }

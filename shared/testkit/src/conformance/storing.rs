@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use nova_broker::{BrokerRef, Discard, Expect, Message, PublishError, Purge};
+use nova_broker::{BrokerRef, Discard, Expect, Message, PublishError, Purge, StreamSpec, Transform};
 use nova_wire::{Headers, name};
 
 use super::ground::{Ground, SOON, text};
@@ -235,4 +235,33 @@ pub(super) async fn a_stream_begins_at_its_first_sequence(broker: BrokerRef) {
     assert_eq!(ground.put("a", "1").await, 1000);
     let info = ground.info().await;
     assert_eq!((info.first_sequence, info.last_sequence, info.deleted), (1000, 1000, 0));
+}
+
+pub(super) async fn a_stream_stores_what_it_makes_of_a_subject(broker: BrokerRef) {
+    let transform = Transform {
+        from: "made.*.*".to_owned(),
+        to: "made.{{wildcard(1)}}.{{partition(8,2)}}.{{wildcard(2)}}".to_owned(),
+    };
+    let adjust = |spec: &mut StreamSpec| {
+        spec.subjects = vec!["made.*".to_owned(), "made.*.*".to_owned()];
+        spec.transform = Some(transform.clone());
+    };
+    let ground = Ground::new(broker, "made", adjust).await;
+    ground.consumer("seven", "*.7.*", |_| {}).await;
+    for (sequence, (sent, stored)) in (1..).zip([
+        ("high", "high"),
+        ("normal.k1", "normal.1.k1"),
+        ("high.a%2Fb", "high.7.a%2Fb"),
+        ("low.k1", "low.1.k1"),
+    ]) {
+        assert_eq!(ground.put(sent, "x").await, sequence);
+        let found = ground.broker.get(ground.stream.clone(), sequence).await.expect("the broker answers");
+        assert_eq!(found.expect("it is there").subject, ground.subject(stored));
+    }
+    let read = ground.take("seven", 10).await;
+    assert_eq!(read.iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(), [3]);
+    assert_eq!(ground.info().await.spec.transform, Some(transform));
+    // What is not as the stream stores it finds no stream: nobody chooses a partition.
+    let stray = ground.send("high.7.k", "x", Headers::new(), Expect::Any).await;
+    assert!(matches!(stray, Err(PublishError::NoStream { .. })), "{stray:?}");
 }
