@@ -16,7 +16,7 @@ pub const AT_MOST: usize = 1000;
 pub const LATE: Duration = Duration::from_secs(5);
 
 /// How far before its moment a firing may come: clocks are read twice.
-const EARLY: Duration = Duration::from_millis(500);
+pub const EARLY: Duration = Duration::from_millis(500);
 
 /// A firing of a recurring schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

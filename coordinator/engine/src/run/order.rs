@@ -94,10 +94,10 @@ fn scope_of<'t, 'a>(turn: &'t Turn<'a>, part: &Part) -> Result<Scope<'t, 'a>, Ev
 /// The list a map goes over. What it depends on has ended, so it is the same whenever it is asked for.
 pub(super) fn items(turn: &Turn<'_>, id: &StepId) -> Result<Arc<Vec<Value>>, EvalError> {
     let count = turn.run.steps.get(id).and_then(|step| step.map()).map(|map| &map.count);
-    if let (Some(count), Some((of, items))) = (count, turn.memo.borrow().lists.get(id)) {
-        if of.is_same(count) {
-            return Ok(Arc::clone(items));
-        }
+    if let (Some(count), Some((of, items))) = (count, turn.memo.borrow().lists.get(id))
+        && of.is_same(count)
+    {
+        return Ok(Arc::clone(items));
     }
     let Kind::Map(map) = turn.plan.kind(id) else {
         return Err(EvalError::Failed(bad("the step is not a map")));

@@ -12,12 +12,10 @@ use super::Run;
 pub fn part_of(run: &Run, name: &Name) -> Option<Part> {
     let (of, hash) = name.as_str().rsplit_once('_')?;
     let hash = u64::from_str_radix(hash, 16).ok().filter(|_| of == run.id.as_str())?;
-    if let Some(ending) = &run.ending {
-        if let Some((step, _)) = &ending.undo {
-            let part = Part { step: step.clone(), role: Role::Undo, index: 0 };
-            if part.name(&run.id) == *name {
-                return Some(part);
-            }
+    if let Some((step, _)) = run.ending.as_ref().and_then(|ending| ending.undo.as_ref()) {
+        let part = Part { step: step.clone(), role: Role::Undo, index: 0 };
+        if part.name(&run.id) == *name {
+            return Some(part);
         }
     }
     for (id, step) in &run.steps {

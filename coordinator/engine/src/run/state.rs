@@ -6,9 +6,14 @@ use nova_types::{Code, RunId, RunStatus, StepId, UnixMillis};
 use nova_workflow::{BlobName, Datum, Failure, Parent, Part, RECORD_VERSION, Role, RunEnd, Segment, Started, Timer};
 use serde::{Deserialize, Serialize};
 
-use super::ranges::Ranges;
-use super::segments::Segments;
 use super::shared::Shared;
+
+mod step;
+
+pub use step::StepStatus;
+pub(super) use step::{
+    Active, Alarm, Answer, Cast, Ended, List, LoopState, MapState, Open, StepRun, VoteState, WaitState,
+};
 
 /// A run: what its events and decisions so far come to.
 ///
@@ -37,174 +42,6 @@ pub struct Run {
     pub(super) unset: Vec<(Timer, u64)>,
     pub(super) ending: Option<Shared<Ending>>,
     pub(super) ended: Option<Shared<Final>>,
-}
-
-/// One step of a run that has begun or ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StepRun {
-    /// The word for its kind, so that a restart with another version can tell.
-    pub kind: String,
-    pub at: UnixMillis,
-    /// Tasks under way, by item, voter or round. Those of an ended step are being cancelled.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub open: BTreeMap<u32, Open>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judge: Option<Open>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timer: Option<(Timer, Alarm)>,
-    pub active: Active,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Shared<Ended>>,
-}
-
-/// A task under way.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Open {
-    /// The transition that decided it.
-    pub n: u64,
-    /// The transition that cancelled it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel: Option<u64>,
-}
-
-/// A timer that is set.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Alarm {
-    pub at: UnixMillis,
-    /// The transition that decided it.
-    pub n: u64,
-}
-
-/// What a kind of step has to remember while it is under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Active {
-    /// Nothing: a task, a child run, a join or a choice; and every kind once it is over.
-    Plain,
-    Map(MapState),
-    Vote(VoteState),
-    Loop(LoopState),
-    Wait(WaitState),
-}
-
-/// A map under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MapState {
-    /// How many items it has; one object for the life of the map, so that its list can be remembered by it.
-    pub count: Shared<u32>,
-    pub todo: Ranges,
-    pub list: List,
-    /// The first that failed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<(u32, Failure)>,
-    /// How many attempts the first failure had.
-    pub attempts: u32,
-}
-
-/// The results of a map.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct List {
-    pub count: u32,
-    pub done: Ranges,
-    pub failed: Ranges,
-    pub segments: Segments,
-}
-
-/// A vote under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct VoteState {
-    /// The next voter to be asked.
-    pub next: u32,
-    pub cast: BTreeMap<u32, Cast>,
-}
-
-/// What came of a voter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Cast {
-    Result(Shared<Datum>),
-    Nothing(Failure),
-}
-
-/// A loop under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LoopState {
-    /// The next round.
-    pub next: u32,
-    pub last: Shared<Datum>,
-}
-
-/// A wait under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WaitState {
-    /// The hash of what is to be approved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hash: Option<String>,
-}
-
-/// How a step ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ended {
-    pub status: StepStatus,
-    pub at: UnixMillis,
-    /// Its place in the order of ends; none for what an earlier run did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<u32>,
-    pub answer: Answer,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
-    #[serde(default)]
-    pub attempts: u32,
-}
-
-/// How a step stands, as expressions and people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StepStatus {
-    /// It has not begun.
-    Waiting,
-    /// It is under way.
-    Running,
-    /// It ended well.
-    Completed,
-    /// It failed.
-    Failed,
-    /// It was not needed.
-    Skipped,
-}
-
-impl StepStatus {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// The result of a step, in the form it was recorded in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Answer {
-    Value(Datum),
-    /// A map's list; put together when someone asks.
-    List(List),
-    /// A join's steps, and whether each had come; their results are looked up when someone asks.
-    Joined(BTreeMap<StepId, bool>),
 }
 
 /// A signal no step has taken yet.
@@ -357,38 +194,6 @@ impl Run {
 
     pub(super) fn has_completed(&self, step: &StepId) -> bool {
         self.ended_step(step).is_some_and(|ended| ended.status == StepStatus::Completed)
-    }
-}
-
-impl StepRun {
-    pub fn new(kind: &str, at: UnixMillis, active: Active) -> Self {
-        Self { kind: kind.to_owned(), at, open: BTreeMap::new(), judge: None, timer: None, active, ended: None }
-    }
-
-    /// Its tasks under way.
-    pub fn parts(&self) -> impl Iterator<Item = (Role, u32, Open)> + '_ {
-        let work = self.open.iter().map(|(index, open)| (Role::Work, *index, *open));
-        work.chain(self.judge.map(|open| (Role::Judge, 0, open)))
-    }
-
-    pub fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.judge.is_none()
-    }
-
-    pub fn map(&self) -> Option<&MapState> {
-        if let Active::Map(map) = &self.active { Some(map) } else { None }
-    }
-
-    pub fn vote(&self) -> Option<&VoteState> {
-        if let Active::Vote(vote) = &self.active { Some(vote) } else { None }
-    }
-
-    pub fn repeat(&self) -> Option<&LoopState> {
-        if let Active::Loop(repeat) = &self.active { Some(repeat) } else { None }
-    }
-
-    pub fn wait(&self) -> Option<&WaitState> {
-        if let Active::Wait(wait) = &self.active { Some(wait) } else { None }
     }
 }
 

@@ -162,10 +162,9 @@ impl<'a> Turn<'a> {
 
     /// Withdraws a step's timer, when one is set.
     pub fn unset_timer(&mut self, id: &StepId) {
-        if self.run.steps.get(id).is_some_and(|step| step.timer.is_some()) {
-            if let Some((timer, _)) = self.step_mut(id).timer.take() {
-                self.unset(timer);
-            }
+        let is_set = self.run.steps.get(id).is_some_and(|step| step.timer.is_some());
+        if is_set && let Some((timer, _)) = self.step_mut(id).timer.take() {
+            self.unset(timer);
         }
     }
 

@@ -143,30 +143,30 @@ impl Play {
     /// The hash that a step asks to be approved.
     fn asks(&self, step: &str) -> String {
         let decisions = self.history.iter().flat_map(|transition| &transition.decisions);
-        let asked = decisions.filter_map(|decision| match decision {
+        let mut asked = decisions.filter_map(|decision| match decision {
             Decision::Wait { step: of, hash } if of.as_str() == step => hash.clone(),
             _ => None,
         });
-        asked.last().expect("the step asks")
+        asked.next_back().expect("the step asks")
     }
 
     /// The input of the task that a part started with.
     pub fn input_of(&self, step: &str, role: Role, index: u32) -> Value {
         let part = Part { step: id(step), role, index };
-        let orders = self.effects.iter().flatten().filter_map(|effect| match effect {
+        let mut orders = self.effects.iter().flatten().filter_map(|effect| match effect {
             Effect::Task(order) if order.part == part => Some(order.input.clone()),
             _ => None,
         });
-        orders.last().unwrap_or_else(|| panic!("{part:?} has not started"))
+        orders.next_back().unwrap_or_else(|| panic!("{part:?} has not started"))
     }
 
     /// The run's end and result.
     pub fn end(&self) -> (RunEnd, Value) {
-        let ends = self.effects.iter().flatten().filter_map(|effect| match effect {
+        let mut ends = self.effects.iter().flatten().filter_map(|effect| match effect {
             Effect::End { end, result } => Some((end.clone(), result.clone())),
             _ => None,
         });
-        ends.last().expect("the run ended")
+        ends.next_back().expect("the run ended")
     }
 
     /// Proves the record: see the module's words.

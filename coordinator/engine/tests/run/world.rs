@@ -189,11 +189,11 @@ impl World {
     /// A signal or an answer that some step waits for or may wait for.
     fn order(&mut self) -> Option<Event> {
         self.order += 1;
-        if self.dice.once_in(2) {
-            if let Some((step, hash)) = self.asks.pop_first() {
-                let (order, yes) = (self.order, !self.dice.once_in(self.rough.fails));
-                return Some(Event::Approved(Approved { order, step, hash, yes, by: None, note: None }));
-            }
+        if self.dice.once_in(2)
+            && let Some((step, hash)) = self.asks.pop_first()
+        {
+            let (order, yes) = (self.order, !self.dice.once_in(self.rough.fails));
+            return Some(Event::Approved(Approved { order, step, hash, yes, by: None, note: None }));
         }
         let (order, name) = (self.order, "go".to_owned());
         Some(Event::Signalled { order, name, data: Datum::Inline(json!(1)), by: None })

@@ -92,14 +92,24 @@ pub(in crate::run) fn count(turn: &Turn<'_>, id: &StepId) -> Result<Count, EvalE
     let (Some(vote), Some(state)) = (vote, state) else {
         return Err(EvalError::Failed(bad("the step is not a vote under way")));
     };
-    let mut ballots = Vec::new();
+    let (mut ballots, mut wants) = (Vec::new(), Vec::new());
     for (voter, cast) in &state.cast {
         let weight = vote.by.get(*voter as usize).and_then(|voter| voter.weight).unwrap_or(1);
         let cast = match cast {
             Cast::Nothing(failure) => Err(failure.clone()),
-            Cast::Result(result) => ballot(turn, vote, result)?,
+            Cast::Result(result) => match ballot(turn, vote, result) {
+                Ok(cast) => cast,
+                Err(EvalError::Wants(blobs)) => {
+                    wants.extend(blobs);
+                    continue;
+                }
+                Err(failed) => return Err(failed),
+            },
         };
         ballots.push(Ballot { voter: *voter, weight, cast });
+    }
+    if !wants.is_empty() {
+        return Err(EvalError::Wants(wants));
     }
     let quorum = vote.quorum.unwrap_or(voters(vote) / 2 + 1);
     Ok(Count::new(ballots, vote.rule, quorum))
