@@ -1,6 +1,7 @@
 //! The cases, in the order they are measured.
 
 mod backoff;
+mod chain;
 mod cli_start;
 mod failover;
 mod idle;
@@ -8,6 +9,8 @@ mod limited;
 mod noop;
 mod priority;
 mod submit;
+mod waiting;
+mod wide;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -41,4 +44,7 @@ pub const CASES: &[Case] = &[
     Case { name: priority::NAME, about: priority::ABOUT, note: priority::NOTE, run: || priority::run().boxed_local() },
     Case { name: backoff::NAME, about: backoff::ABOUT, note: backoff::NOTE, run: || backoff::run().boxed_local() },
     Case { name: failover::NAME, about: failover::ABOUT, note: failover::NOTE, run: || failover::run().boxed_local() },
+    Case { name: chain::NAME, about: chain::ABOUT, note: chain::NOTE, run: || chain::run().boxed_local() },
+    Case { name: wide::NAME, about: wide::ABOUT, note: wide::NOTE, run: || wide::run().boxed_local() },
+    Case { name: waiting::NAME, about: waiting::ABOUT, note: waiting::NOTE, run: || waiting::run().boxed_local() },
 ];

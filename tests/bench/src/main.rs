@@ -9,6 +9,7 @@ mod part;
 mod raw;
 mod report;
 mod row;
+mod runs;
 mod sample;
 mod skill;
 

@@ -41,13 +41,13 @@ pub fn task() -> Submit {
     Submit::new(Skill::new(NOOP).expect("well formed"), Payload::json(body()))
 }
 
-async fn one(client: Client) -> anyhow::Result<()> {
+pub async fn one(client: Client) -> anyhow::Result<()> {
     let ended = client.submit_and_wait(task(), PATIENCE).await?;
     ensure!(ended.outcome.kind == OutcomeKind::Completed, "a task ended as {}", ended.outcome.kind.as_str());
     Ok(())
 }
 
-async fn nova(client: Client, tasks: usize) -> anyhow::Result<()> {
+pub async fn nova(client: Client, tasks: usize) -> anyhow::Result<()> {
     let all = stream::iter(0..tasks).map(|_| one(client.clone())).buffer_unordered(IN_FLIGHT);
     all.try_for_each(|()| std::future::ready(Ok(()))).await
 }
