@@ -33,7 +33,7 @@ use nova_workflow::{Event, Plan, RECORD_VERSION, Transition};
 
 pub use effect::{Effect, TaskOrder};
 pub use memo::{Data, Loaded, Memo};
-pub use part::part_of;
+pub use part::{part_of, parts_of};
 pub use recover::recover;
 pub use rehearse::{Rehearsal, Rehearsed, StepRehearsal, rehearse};
 pub use restart::restart;

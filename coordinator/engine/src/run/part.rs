@@ -1,5 +1,7 @@
 //! Which task of a run a name stands for.
 
+use std::collections::HashMap;
+
 use nova_types::Name;
 use nova_workflow::{Part, Role};
 
@@ -29,6 +31,33 @@ pub fn part_of(run: &Run, name: &Name) -> Option<Part> {
         }
     }
     None
+}
+
+/// The same for many names at once: each task under way is hashed once for all of them.
+#[must_use]
+pub fn parts_of(run: &Run, names: &[&Name]) -> Vec<Option<Part>> {
+    // Where few are asked for, to look at each is cheaper than a table of all that is under way.
+    if names.len() < 8 {
+        return names.iter().map(|name| part_of(run, name)).collect();
+    }
+    let mut under_way = HashMap::new();
+    for (id, step) in &run.steps {
+        let begun = |role: Role| fnv1a(BASIS, format!("{id}/{}/", role.as_str()).as_bytes());
+        let (work, judge) = (begun(Role::Work), begun(Role::Judge));
+        for (role, index, _) in step.parts() {
+            let begun = if role == Role::Judge { judge } else { work };
+            under_way.insert(with_number(begun, index), (id, role, index));
+        }
+    }
+    let part = |name: &&Name| {
+        let (of, hash) = name.as_str().rsplit_once('_')?;
+        let hash = u64::from_str_radix(hash, 16).ok().filter(|_| of == run.id.as_str())?;
+        let found =
+            under_way.get(&hash).map(|(id, role, index)| Part { step: (*id).clone(), role: *role, index: *index });
+        // What is undone is not among the steps under way.
+        found.or_else(|| run.ending.as_ref().and_then(|_| part_of(run, name)))
+    };
+    names.iter().map(part).collect()
 }
 
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
