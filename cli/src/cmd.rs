@@ -17,6 +17,7 @@ mod dev;
 mod provision;
 mod queue;
 mod review;
+mod run;
 mod schedule;
 mod show;
 mod skill;
@@ -26,6 +27,7 @@ mod wait;
 mod watch;
 mod why;
 mod worker;
+mod workflow;
 
 /// Everything `nova` can do.
 #[derive(Subcommand)]
@@ -41,6 +43,10 @@ pub(crate) enum Command {
     Cancel(cancel::Args),
     #[command(subcommand)]
     Task(task::Command),
+    #[command(subcommand)]
+    Workflow(workflow::Command),
+    #[command(subcommand)]
+    Run(run::Command),
     #[command(subcommand)]
     Queue(queue::Command),
     #[command(subcommand)]
@@ -70,6 +76,8 @@ impl Command {
             Self::Watch(args) => online(global, out, |cx| watch::run(cx, args)),
             Self::Why(args) => online(global, out, |cx| why::run(cx, args)),
             Self::Cancel(args) => online(global, out, |cx| cancel::run(cx, args)),
+            Self::Workflow(command) => workflow::run(global, out, command),
+            Self::Run(command) => run::run(global, out, command),
             Self::Task(command) => online(global, out, |cx| task::run(cx, command)),
             Self::Queue(command) => online(global, out, |cx| queue::run(cx, command)),
             Self::Dead(command) => online(global, out, |cx| dead::run(cx, command)),

@@ -1,7 +1,7 @@
 //! Showing how a task ended: its result on stdout, or why there is none on stderr.
 
 use nova_client::TaskOutcome;
-use nova_types::{Code, Outcome, OutcomeKind, Skill, TaskId, UnixMillis, WorkerId};
+use nova_types::{Code, Outcome, OutcomeKind, RUN_SKILL, RunId, Skill, TaskId, UnixMillis, WorkerId};
 use nova_wire::{ContentType, ErrorBody, Payload};
 use serde::Serialize;
 use serde_json::Value;
@@ -82,6 +82,10 @@ pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> 
         return Ok(Exit::OK);
     };
     let how = match outcome.kind {
+        OutcomeKind::Cancelled if outcome.skill.as_str() == RUN_SKILL => {
+            format!("run {} was cancelled", RunId::of(&outcome.task))
+        }
+        _ if outcome.skill.as_str() == RUN_SKILL => format!("run {} failed", RunId::of(&outcome.task)),
         OutcomeKind::Cancelled => format!("task {} was cancelled", outcome.task),
         _ if outcome.attempt == 0 => format!("task {} is dead; it never ran", outcome.task),
         _ => format!("task {} is dead after attempt {}", outcome.task, outcome.attempt),
@@ -91,7 +95,10 @@ pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> 
     if !error.details.is_null() {
         failure = failure.help(format!("details: {}", error.details));
     }
-    if outcome.kind == OutcomeKind::Dead {
+    if outcome.skill.as_str() == RUN_SKILL {
+        let run = RunId::of(&outcome.task);
+        failure = failure.help(format!("what happened: nova run show {run}; try again: nova run restart {run}"));
+    } else if outcome.kind == OutcomeKind::Dead {
         failure = failure.help(format!(
             "what happened: nova dead show {}; try again: nova dead redrive {}",
             outcome.task, outcome.task

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use nova_client::{DeadFilter, TaskFilter};
-use nova_types::{Code, Skill, TaskState};
+use nova_types::{Code, Skill, TaskState, UnixMillis};
 
 use crate::clock;
 use crate::moment::Moment;
@@ -48,6 +48,38 @@ pub(crate) fn state_word(state: TaskState) -> &'static str {
     }
 }
 
+/// What every list can be narrowed by.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Filter")]
+pub(crate) struct CommonArgs {
+    /// Only since then: 1h, 2026-11-22T18:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<Moment>,
+    /// Only with this label; may be given several times. Tasks that ended carry none
+    #[arg(long, short = 'l', value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<Label>,
+    /// At most so many; of tasks, so many of each kind: scheduled, queued, ended
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+impl CommonArgs {
+    /// Whether anything narrows it down; a limit does not.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.since.is_some() || !self.label.is_empty()
+    }
+
+    /// The first moment that counts.
+    pub(crate) fn since(&self) -> Option<UnixMillis> {
+        self.since.map(|since| since.past(clock::now()))
+    }
+
+    /// The labels that are asked for.
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        labels(&self.label)
+    }
+}
+
 /// Which tasks.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Filter")]
@@ -55,21 +87,14 @@ pub(crate) struct TaskFilterArgs {
     /// Only in this state; may be given several times
     #[arg(long, value_name = "STATE", value_parser = state, value_delimiter = ',')]
     pub(crate) state: Vec<TaskState>,
-    /// Only submitted, or ended, since then: 1h, 2026-11-22T18:00:00Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<Moment>,
-    /// Only with this label; tasks that ended carry none
-    #[arg(long, short = 'l', value_name = "KEY=VALUE")]
-    pub(crate) label: Vec<Label>,
-    /// At most so many of each kind: scheduled, queued, ended
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 impl TaskFilterArgs {
     /// Whether anything narrows it down.
     pub(crate) fn is_narrow(&self) -> bool {
-        !self.state.is_empty() || self.since.is_some() || !self.label.is_empty()
+        !self.state.is_empty() || self.common.is_narrow()
     }
 
     /// As the client takes it.
@@ -77,9 +102,9 @@ impl TaskFilterArgs {
         TaskFilter {
             states: self.state.clone(),
             skill,
-            since: self.since.map(|since| since.past(clock::now())),
-            labels: labels(&self.label),
-            limit: self.limit.unwrap_or(limit),
+            since: self.common.since(),
+            labels: self.common.labels(),
+            limit: self.common.limit.unwrap_or(limit),
         }
     }
 }
@@ -94,15 +119,8 @@ pub(crate) struct DeadFilterArgs {
     /// Only with this code
     #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<String>,
-    /// Only given up since then: 1h, 2026-11-22T18:00:00Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<Moment>,
-    /// Only with this label
-    #[arg(long, short = 'l', value_name = "KEY=VALUE")]
-    pub(crate) label: Vec<Label>,
-    /// At most so many
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 impl DeadFilterArgs {
@@ -111,9 +129,9 @@ impl DeadFilterArgs {
         DeadFilter {
             skill: self.skill.clone(),
             code: self.code.as_deref().map(Code::new),
-            since: self.since.map(|since| since.past(clock::now())),
-            labels: labels(&self.label),
-            limit: self.limit,
+            since: self.common.since(),
+            labels: self.common.labels(),
+            limit: self.common.limit,
         }
     }
 }

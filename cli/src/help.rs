@@ -8,6 +8,7 @@ use clap::Command;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Start here", &["dev", "demo", "review"]),
     ("Tasks", &["submit", "wait", "show", "watch", "why", "cancel", "task"]),
+    ("Workflows", &["workflow", "run"]),
     ("Fleet", &["queue", "dead", "schedule", "worker", "check"]),
     ("Set up", &["skill", "provision", "completion"]),
 ];

@@ -16,6 +16,7 @@ mod end;
 mod exit;
 mod failure;
 mod filter;
+mod flow;
 mod help;
 mod input;
 mod moment;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::failure::Failure;
+use crate::flow::tree::Ink;
 
 /// How data is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,11 @@ impl Out {
     /// Whether progress is shown: to a person, on stderr.
     pub(crate) fn shows_progress(&self) -> bool {
         !self.is_quiet && io::stderr().is_terminal()
+    }
+
+    /// How a drawing is coloured.
+    pub(crate) fn ink(&self) -> Ink {
+        if self.is_coloured { Ink::Ansi } else { Ink::None }
     }
 
     /// Writes one line of text.
