@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nova_types::{DurationText, Rate, Skill};
-use nova_wire::{EventLevel, SkillPolicy, limits};
+use nova_wire::{EventLevel, Keyed, SkillPolicy, limits};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -32,7 +32,8 @@ const LARGEST_QUEUE: u64 = 1 << 50;
 const LARGEST_HISTORY_SHARE: u8 = 90;
 
 /// The keys a skill may have, as messages list them.
-const KEYS: &str = "about, lease, timeout, max_attempts, backoff, costly, events, rate, key_rate, max_bytes, history_share";
+const KEYS: &str = "about, lease, timeout, max_attempts, backoff, costly, events, keyed, partitions, key_concurrency, rate, key_rate, \
+    max_bytes, history_share";
 
 /// What a catalogue says about one skill; what is not said is the default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -170,6 +171,9 @@ impl Reader<'_> {
             return Err(self.refuse(at, Some(skill.to_string()), problem));
         };
         let mut entry = SkillEntry::default();
+        let is_keyed =
+            table.iter().any(|(key, value)| key.get_ref() == "keyed" && value.get_ref().as_bool() == Some(true));
+        entry.policy.keyed = is_keyed.then(Keyed::default);
         for (key, value) in table {
             read_key(&mut entry, key.get_ref(), value.get_ref()).map_err(|problem| {
                 self.refuse(key.span().start, Some(format!("{skill}.{}", key.get_ref())), problem)
@@ -202,7 +206,20 @@ fn read_key(entry: &mut SkillEntry, key: &str, value: &DeValue<'_>) -> Result<()
             };
         }
         "rate" => policy.rate = Some(rate(value)?),
+        "key_rate" if policy.keyed.is_none() => return Err("only a skill with keyed = true has it".to_owned()),
         "key_rate" => policy.key_rate = Some(rate(value)?),
+        "keyed" => {
+            value.as_bool().ok_or_else(|| format!("{} is not true or false", shown(value)))?;
+        }
+        "partitions" | "key_concurrency" => {
+            let keyed = policy.keyed.as_mut().ok_or("only a skill with keyed = true has it")?;
+            if key == "partitions" {
+                let count = integer(value, u32::from(Keyed::MOST_PARTITIONS))?;
+                keyed.partitions = u16::try_from(count).expect("it is small");
+            } else {
+                keyed.concurrency = integer(value, Keyed::MOST_CONCURRENCY)?;
+            }
+        }
         "max_bytes" => entry.max_bytes = Some(bytes(value)?),
         "history_share" => entry.history_share = Some(percent(value)?),
         _ => return Err(format!("unknown key; allowed are {KEYS}")),
@@ -250,10 +267,7 @@ fn integer(value: &DeValue<'_>, most: u32) -> Result<u32, String> {
 
 fn rate(value: &DeValue<'_>) -> Result<Rate, String> {
     let allowed = "at most so many per s, m or h, such as \"100/s\", \"20/m\" or \"100/s burst 500\" with a burst of a tenth of a second's worth or more";
-    value
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| format!("{} is not {allowed}", shown(value)))
+    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{} is not {allowed}", shown(value)))
 }
 
 fn bytes(value: &DeValue<'_>) -> Result<u64, String> {

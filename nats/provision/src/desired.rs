@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use nova_broker::{ConsumerSpec, Discard, Start, StreamSpec};
+use nova_broker::{ConsumerSpec, Discard, Start, StreamSpec, Transform};
 use nova_types::{Priority, Skill, UnixMillis, run_skill};
 use nova_wire::{BlobMeta, assets, subject};
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,11 @@ fn first_sequence(now: UnixMillis) -> u64 {
 
 /// The queue of runs: the coordinators take a start within milliseconds, and what takes long is not the start.
 fn runs_entry() -> SkillEntry {
-    SkillEntry { about: "starts workflow runs, worked by the coordinators".to_owned(), ..SkillEntry::default() }
+    let about = "starts workflow runs, worked by the coordinators".to_owned();
+    let mut entry = SkillEntry { about, ..SkillEntry::default() };
+    // A start is handed over in milliseconds, and another coordinator takes over what one that died was holding.
+    entry.policy.lease = sizes::RUN_LEASE;
+    entry
 }
 
 struct Maker {
@@ -158,6 +162,7 @@ impl Maker {
             allow_rollup: false,
             delete_marker_ttl: Duration::ZERO,
             first_sequence: None,
+            transform: None,
             metadata: note(PROFILE_NOTE, self.options.profile.as_str()),
         }
     }
@@ -302,31 +307,49 @@ impl Maker {
 
     /// One skill's queue: no age, because it would eat waiting tasks.
     fn queue(&self, skill: &Skill, entry: &SkillEntry) -> Vec<Asset> {
-        let subjects = Priority::ALL.map(|priority| subject::task(skill, priority));
+        let mut subjects: Vec<String> = Priority::ALL.map(|priority| subject::task(skill, priority)).into();
+        subjects.extend(entry.policy.keyed.map(|_| subject::keyed_space(skill)));
         let about = if entry.about.is_empty() { String::new() } else { format!(" ({})", entry.about) };
         let mut stream = self.stream(
             &assets::tasks_stream(skill),
             &format!("Nova: the queue of {skill}{about}"),
-            &subjects.each_ref().map(String::as_str),
+            &subjects.iter().map(String::as_str).collect::<Vec<_>>(),
             entry.max_bytes.unwrap_or(self.sizes.tasks),
         );
         stream.first_sequence = Some(first_sequence(self.options.now));
         let share = entry.history_share.unwrap_or(sizes::HISTORY_SHARE);
         stream.metadata.extend(note(HISTORY_SHARE_NOTE, &share.to_string()));
-        let consumers = Priority::ALL.map(|priority| {
+        let consumer = |name: String, what: String, filter: String| {
             Asset::Consumer(ConsumerSpec {
-                stream: stream.name.clone(),
-                name: assets::consumer(priority).to_owned(),
-                description: format!("Nova: {skill} tasks of {priority} priority"),
-                filter: subject::task(skill, priority),
+                stream: assets::tasks_stream(skill),
+                name,
+                description: format!("Nova: {skill} tasks of {what}"),
+                filter,
                 ack_wait: entry.policy.lease,
                 max_ack_pending: sizes::MAX_ACK_PENDING,
                 max_waiting: sizes::MAX_WAITING,
                 start: Start::First,
                 metadata: entry.policy.to_metadata(),
             })
-        });
-        [Asset::Stream(stream)].into_iter().chain(consumers).collect()
+        };
+        let mut all: Vec<Asset> = Priority::ALL
+            .map(|priority| {
+                let name = assets::consumer(priority).to_owned();
+                consumer(name, format!("{priority} priority"), subject::task(skill, priority))
+            })
+            .into();
+        if let Some(keyed) = entry.policy.keyed {
+            stream.transform = Some(Transform {
+                from: subject::keyed_space(skill),
+                to: subject::keyed_stored(skill, keyed.partitions),
+            });
+            all.extend((0..keyed.partitions).map(|partition| {
+                let name = assets::partition_consumer(partition);
+                consumer(name, format!("key partition {partition}"), subject::partition(skill, partition))
+            }));
+        }
+        all.insert(0, Asset::Stream(stream));
+        all
     }
 }
 

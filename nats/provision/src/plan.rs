@@ -18,7 +18,7 @@ pub use differ::{FieldChange, Harm};
 pub use observe::{Observed, PlanError, current_profile};
 pub use show::Row;
 
-use differ::{consumer_changes, stream_changes};
+use differ::{TRANSFORM, consumer_changes, stream_changes};
 
 /// Names an asset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,6 +151,11 @@ impl Plan {
         for asset in desired {
             // A stream that is made again takes its consumers with it.
             let made_again = |step: &Step| matches!(&step.act, Act::Recreate { to: Asset::Stream(to), .. } if to.name == asset.id().stream);
+            // How its keys are divided stays, so what its consumers say of that must stay, too.
+            let is_kept = |step: &Step| matches!(&step.act, Act::Refuse { fields, .. } if step.asset.stream == asset.id().stream && fields.iter().any(|one| one.field == TRANSFORM));
+            if steps.iter().any(is_kept) {
+                continue;
+            }
             let act = match asset {
                 Asset::Stream(spec) => stream_act(spec, observed.streams.get(&spec.name)),
                 Asset::Consumer(_) if steps.iter().any(made_again) => Some(Act::Create(asset.clone())),
@@ -223,6 +228,13 @@ fn stream_act(want: &StreamSpec, have: Option<&StreamInfo>) -> Option<Act> {
     if have.messages == 0 {
         let cost = "it is deleted and made again, with its consumers; it is empty".to_owned();
         return Some(Act::Recreate { fields, to: Asset::Stream(want.clone()), cost });
+    }
+    if let Some(FieldChange { harm: Harm::Impossible(words), .. }) = fields.iter().find(|one| one.field == TRANSFORM) {
+        let why = format!(
+            "{words}, and it holds {} messages: let its tasks be done, `nats stream purge {}`, apply again",
+            have.messages, want.name
+        );
+        return Some(Act::Refuse { fields, why });
     }
     let why = format!(
         "the broker cannot change this in place and the stream holds {} messages: save what is needed, \

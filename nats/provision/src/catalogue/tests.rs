@@ -47,10 +47,38 @@ fn a_refusal_names_file_line_key_and_what_is_allowed() {
     check_refused("a = { events = \"all\" }", "mine.toml:1: a.events: `all` is not \"default\" or \"full\"");
     check_refused("a = { max_bytes = \"9\" }", "mine.toml:1: a.max_bytes: `9` is not a size");
     check_refused("a = { history_share = \"95%\" }", "mine.toml:1: a.history_share: `95%` is not a share");
+    check_refused("a = { rate = \"fast\" }", "mine.toml:1: a.rate: `fast` is not at most so many per s, m or h");
+    check_refused("a = { rate = \"100/s burst 1\" }", "mine.toml:1: a.rate: `100/s burst 1` is not");
+    check_refused("a = { key_rate = \"1/s\" }", "mine.toml:1: a.key_rate: only a skill with keyed = true has it");
     check_refused("a = { about = \"x\\ny\" }", "mine.toml:1: a.about: the sentence holds");
     check_refused("Echo = {}", "mine.toml:1: skill `Echo` is not");
     check_refused("a = {}\na = {}", "mine.toml:2: duplicate key");
     check_refused("\n\na = {", "mine.toml:");
+}
+
+#[test]
+fn a_rate_is_said_in_one_text() {
+    let text = "a = { rate = \"100/s\" }\nb = { rate = \"20/m burst 5\", key_rate = \"5/h\", keyed = true }";
+    let all = Catalogue::parse("mine.toml", text).expect("well formed");
+    let policy = |name: &str| all.get(&skill(name)).expect("an entry").policy.clone();
+    assert_eq!((policy("a").rate, policy("a").key_rate), ("100/s".parse().ok(), None));
+    assert_eq!((policy("b").rate, policy("b").key_rate), ("20/m burst 5".parse().ok(), "5/h".parse().ok()));
+}
+
+#[test]
+fn a_keyed_skill_says_how_its_keys_are_kept() {
+    let text = "a = { keyed = true }\nb = { partitions = 4, keyed = true, key_concurrency = 3 }\nc = { keyed = false }";
+    let all = Catalogue::parse("mine.toml", text).expect("well formed");
+    let keyed = |name: &str| all.get(&skill(name)).expect("an entry").policy.keyed;
+    assert_eq!(keyed("a"), Some(Keyed { partitions: 8, concurrency: 1 }));
+    assert_eq!(keyed("b"), Some(Keyed { partitions: 4, concurrency: 3 }));
+    assert_eq!(keyed("c"), None);
+    check_refused("a = { partitions = 4 }", "mine.toml:1: a.partitions: only a skill with keyed = true has it");
+    check_refused(
+        "a = { keyed = true, partitions = 65 }",
+        "mine.toml:1: a.partitions: `65` is not a whole number from",
+    );
+    check_refused("a = { keyed = 1 }", "mine.toml:1: a.keyed: `1` is not true or false");
 }
 
 #[test]

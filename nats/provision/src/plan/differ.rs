@@ -59,6 +59,9 @@ const FIXED_CONSUMER_SETTINGS: [&str; 8] = [
     "opt_start_time",
 ];
 
+/// The field that says how a keyed skill's keys are divided.
+pub(super) const TRANSFORM: &str = "transform";
+
 /// What a setting becomes that Nova does not use.
 const NOT_SET: &str = "not set";
 
@@ -123,6 +126,10 @@ pub(super) fn stream_changes(want: &StreamSpec, have: &StreamInfo) -> Vec<FieldC
     out.compare("allow_schedules", &flag(now.allow_schedules), &flag(want.allow_schedules), schedules);
     out.compare("allow_rollup", &flag(now.allow_rollup), &flag(want.allow_rollup), || Harm::None);
     out.compare("delete_marker_ttl", &age(now.delete_marker_ttl), &age(want.delete_marker_ttl), || Harm::None);
+    out.compare(TRANSFORM, &transform(now), &transform(want), || match have.messages {
+        0 => Harm::None,
+        _ => Harm::Impossible("tasks of one key would lie in two partitions, out of order".to_owned()),
+    });
     out.notes(&now.metadata, &want.metadata);
     out.foreign(&have.foreign, &FIXED_STREAM_SETTINGS);
     out.0
@@ -192,6 +199,10 @@ fn joined(subjects: &[String]) -> String {
     // The broker keeps the order of subjects, and it means nothing.
     let sorted: BTreeSet<&str> = subjects.iter().map(String::as_str).collect();
     sorted.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+fn transform(spec: &StreamSpec) -> String {
+    spec.transform.as_ref().map_or_else(|| "none".to_owned(), |made| format!("{} to {}", made.from, made.to))
 }
 
 fn word(discard: Discard) -> String {

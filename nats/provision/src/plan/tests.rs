@@ -221,6 +221,34 @@ fn what_nova_does_not_use_is_listed_and_is_no_drift() {
 }
 
 #[test]
+fn partitions_change_only_while_nothing_is_held() {
+    let of = |partitions| {
+        let text = format!("echo = {{ keyed = true, partitions = {partitions} }}");
+        let catalogue = Catalogue::parse("mine.toml", &text).expect("well formed");
+        desired(&catalogue, Options { profile: Profile::Fast, now: UnixMillis(1_800_000_000_000) })
+    };
+    let mut seen = Observed::default();
+    for asset in of(2) {
+        match &asset {
+            Asset::Stream(spec) => _ = seen.streams.insert(spec.name.clone(), stream_info(spec)),
+            Asset::Consumer(spec) => _ = seen.consumers.insert(asset.id(), consumer_info(spec)),
+        }
+    }
+    assert!(Plan::of(&of(2), &seen).is_clean());
+    let plan = Plan::of(&of(3), &seen);
+    let text = plan.to_text();
+    assert_eq!(plan.steps.len(), 1, "{text}");
+    assert!(text.starts_with("x stream NOVA_TASKS_echo\n    transform: nova.task.echo.*.* to "), "{text}");
+    let why = "refused: tasks of one key would lie in two partitions, out of order, and it holds 5 messages: let its \
+               tasks be done, `nats stream purge NOVA_TASKS_echo`, apply again";
+    assert!(text.contains(why), "{text}");
+    queue(&mut seen).messages = 0;
+    let plan = Plan::of(&of(3), &seen);
+    assert!(matches!(plan.steps[0].act, Act::Change { .. }), "{}", plan.to_text());
+    assert!(plan.to_text().contains("+ consumer NOVA_TASKS_echo/k2"), "{}", plan.to_text());
+}
+
+#[test]
 fn a_row_is_flat_json() {
     let plan = check(
         |seen| queue(seen).spec.replicas = 3,
