@@ -23,12 +23,17 @@ pub(crate) use names::nearest;
 /// The most problems that are told at once; nobody reads more.
 const MAX_PROBLEMS: usize = 100;
 
+/// Expressions by their text, compiled.
+pub(crate) type Programs = HashMap<String, Arc<Compiled>>;
+/// Texts that hold expressions, split.
+pub(crate) type Texts = HashMap<String, Arc<[Piece]>>;
+
 /// What a sound workflow was found to be.
 pub(crate) struct Sound {
     pub(crate) order: Vec<StepId>,
     pub(crate) graph: Graph,
-    pub(crate) programs: HashMap<String, Arc<Compiled>>,
-    pub(crate) texts: HashMap<String, Vec<Piece>>,
+    pub(crate) programs: Programs,
+    pub(crate) texts: Texts,
 }
 
 /// Checks a workflow.

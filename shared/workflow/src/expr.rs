@@ -7,6 +7,7 @@ mod compile;
 mod effort;
 mod eval;
 mod functions;
+mod library;
 mod scan;
 mod value;
 

@@ -1,6 +1,6 @@
 //! A sound workflow, ready to be run: its expressions compiled, its steps in order.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nova_types::StepId;
@@ -32,8 +32,8 @@ pub struct Plan {
     needs: BTreeMap<StepId, BTreeSet<StepId>>,
     dependants: BTreeMap<StepId, BTreeSet<StepId>>,
     picked_by: BTreeMap<StepId, StepId>,
-    programs: HashMap<String, Arc<Compiled>>,
-    texts: HashMap<String, Vec<Piece>>,
+    programs: check::Programs,
+    texts: check::Texts,
 }
 
 impl Plan {
@@ -141,9 +141,9 @@ impl Plan {
         let mut broken = None;
         template::texts(&template.0, "", &mut |text, _| match self.pieces(text) {
             Ok(pieces) => {
-                for piece in pieces {
+                for piece in pieces.iter() {
                     if let Piece::Code(code, _) = piece {
-                        codes.push(self.compiled(&code));
+                        codes.push(self.compiled(code));
                     }
                 }
             }
@@ -182,11 +182,11 @@ impl Plan {
     fn fill_text(&self, text: &str, roots: &[(Root, Bound)]) -> Result<Value, EvalError> {
         let value = |code: &str| expr::eval(&*self.compiled(code)?, roots).map_err(EvalError::Failed);
         let pieces = self.pieces(text)?;
-        if let [Piece::Code(code, _)] = pieces.as_slice() {
+        if let [Piece::Code(code, _)] = &*pieces {
             return value(code);
         }
         let mut filled = String::new();
-        for piece in &pieces {
+        for piece in pieces.iter() {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
                 Piece::Code(code, _) => filled.push_str(&template::as_text(&value(code)?)),
@@ -196,14 +196,16 @@ impl Plan {
     }
 
     /// The pieces of a text, split once for those of the definition.
-    fn pieces(&self, text: &str) -> Result<Vec<Piece>, EvalError> {
+    fn pieces(&self, text: &str) -> Result<Arc<[Piece]>, EvalError> {
         if template::is_plain(text) {
-            return Ok(Vec::new());
+            return Ok(Arc::from([]));
         }
         if let Some(pieces) = self.texts.get(text) {
-            return Ok(pieces.clone());
+            return Ok(Arc::clone(pieces));
         }
-        template::split(text).map_err(|_| EvalError::failed(format!("in `{text}` a `${{` is never closed")))
+        template::split(text)
+            .map(Arc::from)
+            .map_err(|_| EvalError::failed(format!("in `{text}` a `${{` is never closed")))
     }
 
     /// The program of an expression, compiled once for those of the definition.

@@ -89,6 +89,11 @@ fn expressions_are_evaluated() {
     check("type(input.n) == int", json!(true));
     check("'steps.zzz' + \"input\"", json!("steps.zzzinput"));
     check("input.map.a + input.map['b']", json!(3));
+    check("[[1, 2], 3, [[4]]].flatten()", json!([1, 2, 3, [4]]));
+    check("['a', 'b'].join(', ') + ['c', 'd'].join()", json!("a, bcd"));
+    check("'a,b,,c'.split(',')", json!(["a", "b", "", "c"]));
+    check("'aü'.split('')", json!(["a", "ü"]));
+    check("' aB '.trim().lowerAscii() + 'x-y'.replace('-', '+').upperAscii()", json!("abX+Y"));
 }
 
 #[test]
@@ -122,6 +127,9 @@ fn a_failing_expression_is_named() {
     check_fails("input.list.map(x, 1 / (x - 1))", "division by zero");
     check_fails("-9223372036854775808 / -1", "too large");
     check_fails("-9223372036854775808 % -1", "");
+    for _ in 0..20 {
+        check_fails("{'b': type(1), 'a': 0.0 / 0.0, 'c': type('')}", "no number");
+    }
 }
 
 #[test]
@@ -135,6 +143,10 @@ fn bombs_are_refused_or_stopped() {
     let doubling = format!("['0123456789']{}", many(".map(x,x+x+x+x+x+x+x+x)", 9));
     check_fails(&doubling, "too large a value");
     check_fails("input.list.map(a, input.list.map(b, input.list.map(c, input.long))).size()", "too large a value");
+    check_fails("input.long.replace('', input.long)", "too large a value");
+    check_fails("input.long.split('')", "too large a value");
+    check_fails("[1].join(',')", "item 0 is int");
+    check("[input.long].filter(x, x != '').size() + [input.long, input.long].size()", json!(3));
     let chain = "[0,0,0,0,0,0,0,0].map(a,[0,0,0,0,0,0,0,0].map(b,[0,0,0,0,0,0,0,0].map(c,'0123456789')))";
     check(&format!("size({chain})"), json!(8));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Problems, names, types};
+use super::{Problems, Programs, Texts, names, types};
 use crate::Workflow;
 use crate::expr::{self, Compiled, FUNCTIONS, Fault, Read, Root};
 use crate::sites::{Held, Site, Wants, offered_in};
@@ -13,7 +13,7 @@ use crate::template::{self, Piece};
 #[derive(Default)]
 pub(super) struct Codes<'a> {
     compiled: HashMap<String, Result<Arc<Compiled>, Vec<Fault>>>,
-    texts: HashMap<String, Vec<Piece>>,
+    texts: Texts,
     /// Where they are used.
     pub(super) uses: Vec<Use<'a>>,
 }
@@ -55,7 +55,7 @@ impl<'a> Codes<'a> {
                         self.code(code, *at, wants, path, site, workflow, problems);
                     }
                 }
-                self.texts.insert(text.to_owned(), pieces);
+                self.texts.insert(text.to_owned(), pieces.into());
             }
             Err(at) => problems.add_at(path, at, "this `${` is never closed by a `}`; write `$${` for a plain `${`"),
         }
@@ -99,7 +99,7 @@ impl<'a> Codes<'a> {
     }
 
     /// The programs and texts, when all of them are sound.
-    pub(super) fn finish(self) -> (HashMap<String, Arc<Compiled>>, HashMap<String, Vec<Piece>>) {
+    pub(super) fn finish(self) -> (Programs, Texts) {
         let programs = self.compiled.into_iter().filter_map(|(code, compiled)| Some((code, compiled.ok()?)));
         (programs.collect(), self.texts)
     }

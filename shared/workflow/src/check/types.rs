@@ -307,6 +307,10 @@ impl<'a> Infer<'a> {
             "string" => (|one| matches!(one, Any | Text | Bool) || one.is_number(), Text),
             "contains" | "startsWith" | "endsWith" => (|one| matches!(one, Any | Text), Bool),
             "type" => (|_| true, Kind),
+            "lowerAscii" | "upperAscii" | "trim" | "replace" => (|one| matches!(one, Any | Text), Text),
+            "split" => (|one| matches!(one, Any | Text), List),
+            "flatten" => (|one| matches!(one, Any | List), List),
+            "join" => (|one| matches!(one, Any | List | Text), Text),
             _ => (|_| true, Any),
         };
         match args.iter().find(|one| !takes(**one)) {

@@ -272,7 +272,7 @@ impl Walk<'_> {
             // What is walked through counts, or a loop of comparisons would be free.
             let walked = if call.func_name == "contains" { call.target.as_deref_mut() } else { call.args.last_mut() };
             if let Some(walked) = walked.filter(|walked| !matches!(walked.expr, Expr::Literal(_))) {
-                guard(effort::WEIGH, walked);
+                guard(effort::SCAN, walked);
             }
         }
     }

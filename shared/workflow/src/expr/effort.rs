@@ -14,13 +14,17 @@ use cel::{DeclarationError, Env, ExecutionError};
 pub(super) const EACH: &str = "@each";
 /// In place of `+`: pays before it adds.
 pub(super) const ADD: &str = "@add";
-/// Around a value that was made or is walked through: pays for its size.
+/// Around a value that was made: pays for its size.
 pub(super) const WEIGH: &str = "@weigh";
+/// Around a value that is walked through: pays a part of its size.
+pub(super) const SCAN: &str = "@scan";
 
 /// What one evaluation may use up: bytes made, 64 for each value and round. A million rounds, or 64 MiB of text.
 const EFFORT: usize = 64 << 20;
 /// What a round or a value counts beside its text.
 const EACH_COSTS: usize = 64;
+/// What is walked through or copied for a moment costs this part of what is made and kept.
+const SCAN_PART: usize = 16;
 
 thread_local! {
     /// What is left. Functions of the language carry no state of their own, and an evaluation never leaves its thread.
@@ -53,6 +57,7 @@ const TOO_MUCH: &str = "it takes too many rounds or makes too large a value";
 pub(super) fn declare(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(ADD, "add", vec![DYN_TYPE.to_owned(), DYN_TYPE.to_owned()], add)?;
     env.add_overload(EACH, "each", vec![DYN_TYPE.to_owned()], each)?;
+    env.add_overload(SCAN, "scan", vec![DYN_TYPE.to_owned()], scan)?;
     env.add_overload(WEIGH, "weigh", vec![DYN_TYPE.to_owned()], weigh)
 }
 
@@ -62,7 +67,7 @@ fn each<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executi
         pay(list.inner().len() * EACH_COSTS)?;
         for item in list.inner() {
             // Each round gets a copy of its item.
-            weight(item.as_ref())?;
+            pay(weight(item.as_ref()) / SCAN_PART)?;
         }
     } else if let Some(map) = range.downcast_ref::<CelMap<'_>>() {
         pay(map.inner().len() * EACH_COSTS)?;
@@ -76,8 +81,7 @@ fn each<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executi
 
 fn add<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let [left, right] = args.as_slice() else { return Err(ExecutionError::missing_argument_or_target()) };
-    weight(left.as_ref())?;
-    weight(right.as_ref())?;
+    pay(weight(left.as_ref()) + weight(right.as_ref()))?;
     let refused = || {
         let types = [left, right].map(|value| value.get_type().name().to_owned());
         ExecutionError::no_such_overload(operators::ADD, types.to_vec())
@@ -92,21 +96,25 @@ fn add<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionErr
 
 fn weigh<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let value = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
-    weight(value.as_ref())?;
+    pay(weight(value.as_ref()))?;
     Ok(value)
 }
 
-/// Pays for all that a value holds.
-fn weight(value: &dyn Val) -> Result<(), ExecutionError> {
+fn scan<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let value = args.pop().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    pay(weight(value.as_ref()) / SCAN_PART)?;
+    Ok(value)
+}
+
+/// What a value weighs, with all that it holds.
+pub(super) fn weight(value: &dyn Val) -> usize {
     if let Some(text) = value.downcast_ref::<CelString<'_>>() {
-        pay(text.inner().len())
+        text.inner().len()
     } else if let Some(list) = value.downcast_ref::<CelList<'_>>() {
-        pay(list.inner().len() * EACH_COSTS)?;
-        list.inner().iter().try_for_each(|item| weight(item.as_ref()))
+        list.inner().iter().map(|item| EACH_COSTS + weight(item.as_ref())).sum()
     } else if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
-        pay(map.inner().len() * EACH_COSTS)?;
-        map.inner().values().try_for_each(|value| weight(value.as_ref()))
+        map.inner().values().map(|value| EACH_COSTS + weight(value.as_ref())).sum()
     } else {
-        Ok(())
+        0
     }
 }

@@ -9,18 +9,19 @@ use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, IdedExpr};
 use serde_json::Value;
 
-use super::{Bound, Compiled, Fault, Root, effort, value};
+use super::{Bound, Compiled, Fault, Root, effort, library, value};
 use crate::Failure;
 
 /// The longest message of a failure, in characters: errors of the crate can quote whole values.
 const MAX_MESSAGE: usize = 300;
 
-/// The language: its standard functions without optional values, and the guards.
+/// The language: its standard functions without optional values, the library, and the guards.
 fn env() -> Arc<Env> {
     static ENV: OnceLock<Arc<Env>> = OnceLock::new();
     let made = ENV.get_or_init(|| {
         let mut env = Env::stdlib().with_optional_support(false);
         effort::declare(&mut env).expect("the guards have names nobody else has");
+        library::declare(&mut env).expect("the standard library has none of these names");
         Arc::new(env)
     });
     Arc::clone(made)

@@ -91,7 +91,10 @@ pub(super) fn to_json(value: &dyn Val) -> Result<Value, String> {
 
 fn map_to_json(map: &CelMap<'_>) -> Result<Value, String> {
     let mut fields = Map::new();
-    for (key, value) in map.inner() {
+    // Sorted, so that of several mistakes the same one is told each time.
+    let mut entries: Vec<_> = map.inner().iter().collect();
+    entries.sort_by_key(|(key, _)| *key);
+    for (key, value) in entries {
         let key = match key {
             CelMapKey::String(text) => text.inner().to_owned(),
             CelMapKey::Int(int) => int.inner().to_string(),
