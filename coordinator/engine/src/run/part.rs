@@ -95,4 +95,38 @@ mod tests {
             assert_eq!(name.as_str(), format!("r_{:016x}", with_number(begun, index)));
         }
     }
+
+    #[test]
+    fn many_names_are_found_as_each_alone_is() {
+        let workflow = serde_json::json!({"workflow": "w", "steps": {
+            "each": {"map": {"over": "input", "do": {"skill": "echo"}}},
+            "one": {"task": {"skill": "echo"}}
+        }});
+        let plan = nova_workflow::Plan::new(serde_json::from_value(workflow).expect("a workflow")).expect("sound");
+        let started = nova_workflow::Started {
+            task: "_.r".parse().expect("an id"),
+            workflow: "w".parse().expect("a name"),
+            definition: plan.hash().to_owned(),
+            input: serde_json::json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).into(),
+            key: None,
+            queued: false,
+            deadline: None,
+            parent: None,
+            restart_of: None,
+            kept: Default::default(),
+            labels: Default::default(),
+        };
+        let events = vec![nova_workflow::Event::Started(Box::new(started))];
+        let data = crate::run::Loaded::default();
+        let run = Run::new(RunId::new("r").expect("a run"));
+        let mut memo = crate::run::Memo::default();
+        let moved = crate::run::step(&run, &plan, events, nova_types::UnixMillis(1), &data, &mut memo).expect("moved");
+        let step = |id: &str| StepId::new(id).expect("a step");
+        let mut names: Vec<Name> = (0..12).map(|index| Part::work(step("each"), index).name(run.id())).collect();
+        names.push(Part::work(step("one"), 0).name(run.id()));
+        names.push(Name::new("other_0123456789abcdef").expect("a name"));
+        let found = parts_of(&moved.run, &names.iter().collect::<Vec<_>>());
+        assert_eq!(found, names.iter().map(|name| part_of(&moved.run, name)).collect::<Vec<_>>());
+        assert_eq!(found.iter().flatten().count(), 11);
+    }
 }

@@ -1,6 +1,6 @@
 //! What another version of a workflow would have done with a recorded run.
 //!
-//! The new version is run dry: as its tasks start, the recorded ends of the same tasks are fed to it.
+//! The new version is run dry: as its tasks start, they come to the recorded ends of the same tasks.
 
 mod played;
 mod recorded;
@@ -63,7 +63,7 @@ pub enum Rehearsed {
 /// As [`verify`](super::verify) of the recorded run.
 pub fn rehearse(old: &Plan, new: &Plan, transitions: &[Transition], data: &dyn Data) -> Result<Rehearsal, Unverified> {
     let recorded = Recorded::read(old, transitions, data)?;
-    let played = Played::play(new, transitions, &recorded, data).map_err(Unverified::Stuck)?;
+    let (played, recorded) = Played::play(new, transitions, recorded, data).map_err(Unverified::Stuck)?;
     let ids: BTreeSet<_> = old.order().iter().chain(new.order()).cloned().collect();
     let status = |run: &Run, id: &StepId| match run.steps.get(id) {
         None => StepStatus::Waiting,
@@ -75,7 +75,7 @@ pub fn rehearse(old: &Plan, new: &Plan, transitions: &[Transition], data: &dyn D
         let has_begun = |status| matches!(status, StepStatus::Running | StepStatus::Completed | StepStatus::Failed);
         let comes_to = if has_begun(was) && !has_begun(is) {
             Rehearsed::NotStarted
-        } else if played.unknown.contains(&id) || is == StepStatus::Running && was != is {
+        } else if is == StepStatus::Running && was != is {
             Rehearsed::NoRecord
         } else if was != is {
             Rehearsed::DifferentEnd

@@ -1,5 +1,7 @@
 //! Random graphs of all kinds of steps in random worlds.
 
+use nova_engine::run::{Rehearsed, rehearse, restart};
+use nova_workflow::{Restart, Started};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -170,6 +172,29 @@ proptest! {
         let mut world = world(workflow, seed, rough);
         world.live();
         world.play.prove();
+    }
+
+    /// A rehearsal of the same version comes to the same, whatever happened; what is kept of a run is not done again.
+    #[test]
+    fn any_run_can_be_rehearsed_and_restarted(sketches in sketches(), seed: u64, fails in 2_usize..30, from: u16) {
+        let rough = Rough { fails, repeats: 4, cancels: 60, pauses: 20 };
+        let workflow = draw(&sketches, None, false);
+        let mut old = world(workflow.clone(), seed, rough);
+        old.live();
+        let (play, plan) = (&old.play, &old.play.plan);
+        let same = rehearse(plan, plan, &play.history, &play.data).expect("it plays");
+        prop_assert_eq!(&same.was, &same.end);
+        prop_assert!(same.steps.values().all(|one| one.comes_to == Rehearsed::Same), "{:?}", same.steps);
+
+        let from: Vec<_> = plan.order().iter().enumerate().filter(|(at, _)| from >> at & 3 == 3).map(|(_, id)| id.clone()).collect();
+        let request = Restart { run: play.run.id().clone(), from, same_input: true };
+        let kept = restart(&play.run, plan, &request).expect("known steps");
+        prop_assert!(request.from.iter().all(|step| !kept.contains_key(step)));
+        let mut new = world(workflow, seed, rough);
+        new.play.input = play.input.clone();
+        let started = Started { kept, ..new.play.started() };
+        new.live_from(started);
+        new.play.prove();
     }
 
     /// Where nothing fails and nobody interferes, a run ends well or says which step of its own failed it.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nova_engine::run::{Effect, Run, StepStatus};
+use nova_engine::run::{Effect, Run, StepStatus, part_of, parts_of};
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Kind;
-use nova_workflow::{Approved, Datum, Decision, End, Event, Failure, Items, Part, Role, Segment, Timer};
+use nova_workflow::{Approved, Datum, Decision, End, Event, Failure, Items, Kept, Part, Role, Segment, Started, Timer};
 use serde_json::{Value, json};
 
 use crate::play::Play;
@@ -75,7 +75,24 @@ impl World {
 
     /// Lives until the run has ended; every claim about a single turn is checked in between.
     pub fn live(&mut self) {
-        let started = Event::Started(Box::new(self.play.started()));
+        let started = self.play.started();
+        self.live_from(started);
+    }
+
+    /// The same from a start of its own.
+    pub fn live_from(&mut self, started: Started) {
+        for (step, kept) in &started.kept {
+            match kept {
+                Kept::Completed(_) => drop(self.ended.insert(step.clone(), StepStatus::Completed)),
+                Kept::Skipped => drop(self.ended.insert(step.clone(), StepStatus::Skipped)),
+                // None of these may start again.
+                Kept::Items { done, .. } => {
+                    let items = done.iter().flat_map(|segment| &segment.items);
+                    self.started.extend(items.map(|item| Part::work(step.clone(), *item)));
+                }
+            }
+        }
+        let started = Event::Started(Box::new(started));
         self.turn(vec![started.clone()]);
         self.told.push(started);
         for _ in 0..10_000 {
@@ -274,6 +291,11 @@ impl World {
     /// No cap is exceeded, and the run knows what is under way.
     fn caps(&self) {
         let (run, plan): (&Run, _) = (&self.play.run, &self.play.plan);
+        let names: Vec<_> = self.tasks.iter().map(|part| part.name(run.id())).collect();
+        let found = parts_of(run, &names.iter().collect::<Vec<_>>());
+        for ((part, name), found) in self.tasks.iter().zip(&names).zip(found) {
+            assert_eq!((part_of(run, name).as_ref(), found.as_ref()), (Some(part), Some(part)));
+        }
         assert_eq!(run.under_way() as usize, self.tasks.len(), "under way");
         let most = plan.workflow().parallel.unwrap_or(1000);
         assert!(run.under_way() <= most, "{} under way, {most} allowed", run.under_way());

@@ -1,101 +1,103 @@
 //! A new version of a workflow, run dry over a record.
+//!
+//! What happened is played in the recorded order, together what was recorded together; what the new version is not ready for
+//! waits until it is. So the same version comes to the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nova_types::StepId;
-use nova_workflow::{Decision, Event, Plan, Timer, Transition};
+use nova_types::{StepId, UnixMillis};
+use nova_workflow::{Event, Part, Plan, Timer, Transition};
 
-use super::recorded::Recorded;
-use crate::run::{Data, Effect, Memo, Moved, Run, Stuck, TaskOrder, step};
+use super::recorded::{Cue, Recorded};
+use crate::run::{Data, Effect, Memo, Run, Stuck, TaskOrder, step};
 
 /// The new version, run dry.
 pub(super) struct Played {
     pub run: Run,
-    /// Steps that started a task nothing is recorded of.
-    pub unknown: BTreeSet<StepId>,
+    /// Tasks that started and have no end yet.
+    open: BTreeSet<Part>,
+    timers: BTreeSet<Timer>,
     /// Steps that asked a task something else.
     pub different: BTreeSet<StepId>,
 }
 
 impl Played {
-    pub fn play(new: &Plan, transitions: &[Transition], recorded: &Recorded, data: &dyn Data) -> Result<Self, Stuck> {
+    pub fn play(
+        new: &Plan,
+        transitions: &[Transition],
+        mut recorded: Recorded,
+        data: &dyn Data,
+    ) -> Result<(Self, Recorded), Stuck> {
         let run = Run::new(recorded.run.id().clone());
-        let mut played = Self { run, unknown: BTreeSet::new(), different: BTreeSet::new() };
-        let mut memo = Memo::default();
-        let mut at = transitions.first().map(|first| first.at).unwrap_or_default();
-        let mut next = beginning(new, transitions);
-        // What ended the recorded run from outside comes when nothing else does.
-        let mut last: Vec<_> = transitions
-            .iter()
-            .flat_map(|transition| &transition.events)
-            .filter(|event| matches!(event, Event::Cancelled { .. } | Event::Fired(Timer::Deadline)))
-            .cloned()
-            .collect();
-        loop {
-            if next.is_empty() {
-                next = std::mem::take(&mut last);
+        let mut played = Self { run, open: BTreeSet::new(), timers: BTreeSet::new(), different: BTreeSet::new() };
+        let moments: BTreeMap<u64, UnixMillis> = transitions.iter().map(|one| (one.n, one.at)).collect();
+        let (mut memo, mut at) = (Memo::default(), UnixMillis(0));
+        while let Some(n) = played.next(&recorded) {
+            let ready = played.take(&mut recorded, n);
+            at = at.max(moments.get(&n).copied().unwrap_or_default());
+            let events = ready.into_iter().map(|cue| event_of(cue, new)).collect();
+            let moved = step(&played.run, new, events, at, data, &mut memo)?;
+            played.run = moved.run;
+            for effect in moved.effects {
+                played.note(effect, &recorded);
             }
-            if next.is_empty() || played.run.ended.is_some() {
-                return Ok(played);
-            }
-            at.0 += 1;
-            let moved = step(&played.run, new, std::mem::take(&mut next), at, data, &mut memo)?;
-            next = played.answer(moved, recorded);
+        }
+        Ok((played, recorded))
+    }
+
+    fn is_ready(&self, cue: &Cue) -> bool {
+        match cue {
+            Cue::End(end) => self.open.contains(&end.part),
+            Cue::Fired(timer) => self.timers.contains(timer),
+            Cue::Free(_) => true,
         }
     }
 
-    /// The recorded events that answer what was decided.
-    fn answer(&mut self, moved: Moved, recorded: &Recorded) -> Vec<Event> {
-        let Moved { run, transition, effects } = moved;
-        let (mut ends, mut events) = (Vec::new(), Vec::new());
-        for effect in effects {
-            match effect {
-                Effect::Task(order) => {
-                    let TaskOrder { part, skill, key, input, .. } = *order;
-                    let asks = (skill, input, key);
-                    if recorded.asked.get(&part).is_some_and(|asked| *asked != asks) {
-                        self.different.insert(part.step.clone());
-                    }
-                    match recorded.ends.get(&part) {
-                        Some(end) => ends.push(end.clone()),
-                        None => drop(self.unknown.insert(part.step)),
-                    }
-                }
-                Effect::Set { timer, .. } if recorded.fired.contains(&timer) && timer != Timer::Deadline => {
-                    events.push(Event::Fired(timer));
-                }
-                _ => {}
+    /// The first transition of which something can happen now.
+    fn next(&self, recorded: &Recorded) -> Option<u64> {
+        recorded.script.iter().find(|(_, cue)| self.is_ready(cue)).map(|((n, _), _)| *n)
+    }
+
+    /// What can happen now of a transition.
+    fn take(&mut self, recorded: &mut Recorded, n: u64) -> Vec<Cue> {
+        let of = recorded.script.range((n, 0)..(n + 1, 0));
+        let ready: Vec<_> = of.filter(|(_, cue)| self.is_ready(cue)).map(|(place, _)| *place).collect();
+        let cues: Vec<_> = ready.iter().filter_map(|place| recorded.script.remove(place)).collect();
+        for cue in &cues {
+            match cue {
+                Cue::End(end) => drop(self.open.remove(&end.part)),
+                Cue::Fired(timer) => drop(self.timers.remove(timer)),
+                Cue::Free(_) => {}
             }
         }
-        for decision in transition.decisions {
-            if let Decision::Wait { step, hash: Some(hash) } = decision {
-                events.extend(
-                    recorded.answers.get(&step).filter(|answer| answer.hash == hash).cloned().map(Event::Approved),
-                );
+        cues
+    }
+
+    fn note(&mut self, effect: Effect, recorded: &Recorded) {
+        match effect {
+            Effect::Task(order) => {
+                let TaskOrder { part, skill, key, input, .. } = *order;
+                let asks = (skill, input, key);
+                if recorded.asked.get(&part).is_some_and(|asked| *asked != asks) {
+                    self.different.insert(part.step.clone());
+                }
+                self.open.insert(part);
             }
+            Effect::Set { timer, .. } => drop(self.timers.insert(timer)),
+            Effect::Unset { timer } => drop(self.timers.remove(&timer)),
+            Effect::Cancel { .. } | Effect::End { .. } => {}
         }
-        self.run = run;
-        if !ends.is_empty() {
-            events.push(Event::Ended(ends));
-        }
-        events
     }
 }
 
-/// The start of the new version, and the signals of the old one: they are kept until a step waits for them.
-fn beginning(new: &Plan, transitions: &[Transition]) -> Vec<Event> {
-    let mut beginning = Vec::new();
-    for event in transitions.iter().flat_map(|transition| &transition.events) {
-        match event {
-            Event::Started(started) => {
-                let mut started = started.clone();
-                started.definition = new.hash().to_owned();
-                started.queued = false;
-                beginning.push(Event::Started(started));
-            }
-            Event::Signalled { .. } => beginning.push(event.clone()),
-            _ => {}
+fn event_of(cue: Cue, new: &Plan) -> Event {
+    match cue {
+        Cue::End(end) => Event::Ended(vec![end]),
+        Cue::Fired(timer) => Event::Fired(timer),
+        Cue::Free(Event::Started(mut started)) => {
+            started.definition = new.hash().to_owned();
+            Event::Started(started)
         }
+        Cue::Free(event) => event,
     }
-    beginning
 }

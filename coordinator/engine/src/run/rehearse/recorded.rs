@@ -1,9 +1,9 @@
-//! What is on record of a run: what was asked, and what came of it.
+//! What is on record of a run: what was asked, and what came of it, in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use nova_types::StepId;
-use nova_workflow::{Approved, End, Event, Part, Plan, Segment, Timer, Transition};
+use nova_types::{OutcomeKind, Skill};
+use nova_workflow::{End, Event, Failure, Items, Part, Plan, Timer, Transition};
 use serde_json::Value;
 
 use crate::run::turn::own;
@@ -14,26 +14,29 @@ use crate::run::{Data, Effect, Memo, Run, Stuck, Unverified, apply, step};
 /// What is on record of the old run.
 pub(super) struct Recorded {
     pub run: Run,
-    /// What each task was asked, and how it ended.
+    /// What each task was asked.
     pub asked: BTreeMap<Part, Asked>,
-    pub ends: BTreeMap<Part, End>,
-    pub fired: BTreeSet<Timer>,
-    pub answers: BTreeMap<StepId, Approved>,
+    /// What happened, by its place: the transition, and the place in it.
+    pub script: BTreeMap<(u64, usize), Cue>,
 }
 
 /// The skill, input and key of a task.
-pub(super) type Asked = (nova_types::Skill, Value, Option<String>);
+pub(super) type Asked = (Skill, Value, Option<String>);
+
+/// Something that happened, and what it takes to happen again.
+pub(super) enum Cue {
+    /// A task ended: it must have started.
+    End(End),
+    /// A moment came: its timer must have been set.
+    Fired(Timer),
+    /// Someone did something: nothing.
+    Free(Event),
+}
 
 impl Recorded {
     pub fn read(old: &Plan, transitions: &[Transition], data: &dyn Data) -> Result<Self, Unverified> {
         let run = Run::new(id_of(transitions)?);
-        let mut recorded = Self {
-            run,
-            asked: BTreeMap::new(),
-            ends: BTreeMap::new(),
-            fired: BTreeSet::new(),
-            answers: BTreeMap::new(),
-        };
+        let mut recorded = Self { run, asked: BTreeMap::new(), script: BTreeMap::new() };
         let mut memo = Memo::default();
         for transition in transitions {
             let run = &recorded.run;
@@ -49,41 +52,39 @@ impl Recorded {
                 }
             }
             recorded.run = next;
+            let mut cues = Vec::new();
             for event in &transition.events {
-                recorded.note(event, data).map_err(Unverified::Stuck)?;
+                cues_of(event, data, &mut cues).map_err(Unverified::Stuck)?;
             }
+            let places = cues.into_iter().enumerate();
+            recorded.script.extend(places.map(|(place, cue)| ((transition.n, place), cue)));
         }
         Ok(recorded)
     }
+}
 
-    fn note(&mut self, event: &Event, data: &dyn Data) -> Result<(), Stuck> {
-        match event {
-            Event::Ended(ends) => self.ends.extend(ends.iter().map(|end| (end.part.clone(), end.clone()))),
-            Event::Items(items) => {
-                let Segment { items: numbers, results } = &items.done;
-                let results = own(value(data, results))?.unwrap_or_default();
-                for (place, item) in numbers.iter().enumerate() {
-                    let result = results.get(place).cloned().unwrap_or_default();
-                    self.end_item(&items.step, *item, Ok(result));
-                }
-                for (item, failure) in &items.failed {
-                    self.end_item(&items.step, *item, Err(failure.clone()));
-                }
+fn cues_of(event: &Event, data: &dyn Data, cues: &mut Vec<Cue>) -> Result<(), Stuck> {
+    match event {
+        Event::Ended(ends) => cues.extend(ends.iter().cloned().map(Cue::End)),
+        Event::Items(items) => {
+            let results = own(value(data, &items.done.results))?.unwrap_or_default();
+            for (place, item) in items.done.items.iter().enumerate() {
+                cues.push(item_of(items, *item, Ok(results.get(place).cloned().unwrap_or_default())));
             }
-            Event::Fired(timer) => drop(self.fired.insert(timer.clone())),
-            Event::Approved(answer) => drop(self.answers.insert(answer.step.clone(), answer.clone())),
-            _ => {}
+            cues.extend(items.failed.iter().map(|(item, failure)| item_of(items, *item, Err(failure.clone()))));
         }
-        Ok(())
+        // The run's deadline may come over any version.
+        Event::Fired(timer) if *timer != Timer::Deadline => cues.push(Cue::Fired(timer.clone())),
+        other => cues.push(Cue::Free(other.clone())),
     }
+    Ok(())
+}
 
-    fn end_item(&mut self, step: &StepId, item: u32, result: Result<Value, nova_workflow::Failure>) {
-        use nova_types::OutcomeKind::{Completed, Dead};
-        let part = Part::work(step.clone(), item);
-        let (kind, result, error) = match result {
-            Ok(result) => (Completed, result, None),
-            Err(failure) => (Dead, Value::Null, Some(failure)),
-        };
-        self.ends.insert(part.clone(), End { part, kind, attempt: 0, result: result.into(), error });
-    }
+fn item_of(items: &Items, item: u32, result: Result<Value, Failure>) -> Cue {
+    let part = Part::work(items.step.clone(), item);
+    let (kind, result, error) = match result {
+        Ok(result) => (OutcomeKind::Completed, result, None),
+        Err(failure) => (OutcomeKind::Dead, Value::Null, Some(failure)),
+    };
+    Cue::End(End { part, kind, attempt: 0, result: result.into(), error })
 }
