@@ -144,9 +144,6 @@ fn world(workflow: Value, seed: u64, rough: Rough) -> World {
     World::new(play, seed, rough)
 }
 
-/// Never, as good as.
-const NEVER: usize = 1 << 30;
-
 fn cases() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -160,8 +157,8 @@ proptest! {
         sketches in sketches(), seed: u64, parallel in prop::option::of(1_u8..4), leave: bool, fails in 2_usize..30, cancels: bool,
     ) {
         let leave = leave && seed % 4 == 0;
-        let cancels = if cancels { 40 } else { NEVER };
-        let rough = Rough { fails, repeats: 3, cancels, pauses: 12 };
+        let cancels = if cancels { 40 } else { Rough::CALM.cancels };
+        let rough = Rough { fails, repeats: 3, cancels, pauses: 12, is_large: seed % 3 == 0, ..Rough::CALM };
         let mut workflow = draw(&sketches, parallel, leave);
         if leave {
             // Then nothing is undone, whatever has an undo.
@@ -177,7 +174,7 @@ proptest! {
     /// A rehearsal of the same version comes to the same, whatever happened; what is kept of a run is not done again.
     #[test]
     fn any_run_can_be_rehearsed_and_restarted(sketches in sketches(), seed: u64, fails in 2_usize..30, from: u16) {
-        let rough = Rough { fails, repeats: 4, cancels: 60, pauses: 20 };
+        let rough = Rough { fails, repeats: 4, cancels: 60, pauses: 20, ..Rough::CALM };
         let workflow = draw(&sketches, None, false);
         let mut old = world(workflow.clone(), seed, rough);
         old.live();
@@ -200,12 +197,49 @@ proptest! {
     /// Where nothing fails and nobody interferes, a run ends well or says which step of its own failed it.
     #[test]
     fn a_calm_world_brings_every_run_to_its_end(sketches in sketches(), seed: u64) {
-        let rough = Rough { fails: NEVER, repeats: NEVER, cancels: NEVER, pauses: NEVER };
-        let mut world = world(draw(&sketches, None, false), seed, rough);
+        let mut world = world(draw(&sketches, None, false), seed, Rough::CALM);
         world.live();
         let (end, _) = world.play.end();
         let code = end.failure.as_ref().map_or("none", |failure| failure.code.as_str());
         let own = ["none", "bad_expression", "join", "undecided", "exhausted", "timeout", "expired"];
         prop_assert!(own.contains(&code), "{end:?}");
     }
+}
+
+/// A workflow with every kind of step, most of them undone when it fails.
+fn everything() -> Value {
+    let work = json!({"skill": "x"});
+    let undo = json!({"skill": "u", "input": "${result}"});
+    json!({
+        "first": {"task": work, "undo": undo},
+        "which": {"choice": {"cases": [{"when": "input.yes", "then": ["left"]}], "otherwise": ["right"]}, "after": ["first"]},
+        "left": {"task": work, "undo": undo},
+        "right": {"run": {"workflow": "child"}, "undo": undo},
+        "each": {"after": ["first"], "map": {"over": "[1, 2, 3, 4, 5]", "do": work, "parallel": 2}, "undo": undo},
+        "either": {"join": {"of": ["left", "right"], "need": "any"}},
+        "ask": {"vote": {"do": work, "undecided": "judge", "judge": work}, "after": ["either"], "undo": undo},
+        "again": {"loop": {"do": work, "until": "index == 2", "max": 5, "pause": "1s"}, "after": ["each"], "undo": undo},
+        "yes": {"wait": {"approval": {"of": "${steps.again.result}"}}},
+        "go": {"wait": {"signal": "go", "timeout": "1h"}},
+        "end": {"join": {"of": ["ask", "yes", "go"], "failures": "collect"}},
+        "last": {"after": ["end"], "task": work},
+    })
+}
+
+#[test]
+fn every_task_told_twice_and_failed_at_every_point_ends_right() {
+    let mut points = 0;
+    for at in 0.. {
+        let rough = Rough { repeats: 1, fails_at: Some(at), ..Rough::CALM };
+        let mut world = world(everything(), at as u64, rough);
+        world.live();
+        world.play.prove();
+        if world.ends <= at {
+            let (end, _) = world.play.end();
+            assert_eq!(end.status, nova_types::RunStatus::Completed, "nothing failed: {end:?}");
+            break;
+        }
+        points = at + 1;
+    }
+    assert!(points >= 14, "only {points} points to fail at");
 }

@@ -1,11 +1,14 @@
 //! A random world around a run: tasks end in any order, well or badly, are told twice, and orders come at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use nova_engine::run::{Effect, Run, StepStatus, part_of, parts_of};
+use nova_engine::run::{Effect, Run, StepStatus, Stuck, part_of, parts_of};
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Kind;
-use nova_workflow::{Approved, Datum, Decision, End, Event, Failure, Items, Kept, Part, Role, Segment, Started, Timer};
+use nova_workflow::{
+    Approved, BlobName, Datum, Decision, End, Event, Failure, Items, Kept, Part, Role, Segment, Started, Timer,
+};
 use serde_json::{Value, json};
 
 use crate::play::Play;
@@ -37,7 +40,20 @@ pub struct Rough {
     pub repeats: usize,
     pub cancels: usize,
     pub pauses: usize,
+    /// Which of the ends fails, whatever else does.
+    pub fails_at: Option<usize>,
+    /// Whether every other result is large: held outside, and loaded when it is wanted.
+    pub is_large: bool,
 }
+
+impl Rough {
+    /// Nothing fails, nobody interferes.
+    pub const CALM: Self =
+        Self { fails: NEVER, repeats: NEVER, cancels: NEVER, pauses: NEVER, fails_at: None, is_large: false };
+}
+
+/// Never, as good as.
+const NEVER: usize = 1 << 30;
 
 /// The world: what is under way outside the run.
 pub struct World {
@@ -53,6 +69,10 @@ pub struct World {
     ended: BTreeMap<StepId, StepStatus>,
     done: Vec<StepId>,
     undone: Vec<StepId>,
+    /// How many tasks ended.
+    pub ends: usize,
+    /// Large values that nobody wanted yet.
+    store: BTreeMap<BlobName, Arc<Value>>,
 }
 
 impl World {
@@ -70,6 +90,8 @@ impl World {
             ended: BTreeMap::new(),
             done: Vec::new(),
             undone: Vec::new(),
+            ends: 0,
+            store: BTreeMap::new(),
         }
     }
 
@@ -147,7 +169,9 @@ impl World {
 
     fn end(&mut self) -> Option<Event> {
         let part = self.pick()?;
-        Some(Event::Ended(vec![self.end_of(part)]))
+        let mut end = self.end_of(part);
+        end.result = self.told_as(end.result);
+        Some(Event::Ended(vec![end]))
     }
 
     fn pick(&mut self) -> Option<Part> {
@@ -158,12 +182,25 @@ impl World {
     }
 
     fn end_of(&mut self, part: Part) -> End {
-        if self.dice.once_in(self.rough.fails) {
+        self.ends += 1;
+        if self.dice.once_in(self.rough.fails) || self.rough.fails_at == Some(self.ends - 1) {
             let error = Some(Failure { code: "bad".into(), message: "why".into() });
             return End { part, kind: OutcomeKind::Dead, attempt: 2, result: Datum::NULL, error };
         }
         let result = Datum::Inline(self.dice.below(4).into());
         End { part, kind: OutcomeKind::Completed, attempt: 1, result, error: None }
+    }
+
+    /// A value as it is told: where the world is so, every other is large.
+    fn told_as(&mut self, datum: Datum) -> Datum {
+        match datum {
+            Datum::Inline(value) if self.rough.is_large && !value.is_null() && self.dice.once_in(2) => {
+                let blob = crate::play::blob(&format!("v{}", self.store.len()));
+                self.store.insert(blob.clone(), Arc::new(value));
+                Datum::Blob(blob)
+            }
+            other => other,
+        }
     }
 
     /// Several ends of one map at once.
@@ -189,7 +226,7 @@ impl World {
                 (None, Datum::Blob(_)) => unreachable!("results here are small"),
             }
         }
-        done.results = Datum::Inline(Value::Array(results));
+        done.results = self.told_as(Datum::Inline(Value::Array(results)));
         Some(Event::Items(Items { step, done, failed }))
     }
 
@@ -218,7 +255,14 @@ impl World {
 
     fn turn(&mut self, events: Vec<Event>) {
         self.play.now += 1;
-        self.play.tell(events).expect("nothing is large");
+        while let Err(stuck) = self.play.tell(events.clone()) {
+            let Stuck::Wants(blobs) = stuck else { panic!("{stuck}") };
+            assert!(!blobs.is_empty(), "it wants nothing");
+            for blob in blobs {
+                let before = self.play.data.0.insert(blob.clone(), Arc::clone(&self.store[&blob]));
+                assert_eq!(before, None, "{blob:?} was at hand");
+            }
+        }
         let decisions = self.play.history.last().expect("it moved").decisions.clone();
         let effects = self.play.effects.last().expect("it moved").clone();
         for decision in &decisions {
