@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
 use nova_types::codes;
-use nova_wire::{AttemptRecord, Claim, ErrorBody, EventKind, Payload, Task, limits};
+use nova_wire::{AttemptRecord, BadTask, Claim, ErrorBody, EventKind, Payload, Task, limits};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,11 @@ const LOOKS: u64 = 5;
 impl Station {
     /// Handles one delivery under lease; `slot` is there when one was free at the pull.
     pub(crate) async fn handle(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>) {
-        let taken = Instant::now();
+        self.handle_since(delivery, slot, Instant::now()).await;
+    }
+
+    /// The same for a delivery whose lease began at that moment.
+    pub(crate) async fn handle_since(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>, taken: Instant) {
         let token = delivery.token.clone();
         let lost = CancellationToken::new();
         let keeper = async {
@@ -98,6 +102,12 @@ impl Station {
                 return None;
             }
         };
+        if self.policy.keyed.is_some() && task.key.is_none() {
+            let message = format!("skill {0} is keyed: publish to nova.task.{0}.<priority>.<key>", self.name);
+            let bad = BadTask { id: task.id, code: codes::BAD_KEY.into(), message };
+            self.refuse(&delivery, bad).await;
+            return None;
+        }
         let attempts = Attempts::none(&self.broker, &self.name, &task.id);
         let policy = task.policy(&self.policy.policy);
         let mut case = Case { delivery, task, policy, attempts, attempt: 0, nonce: self.nonces.next(), started: None };

@@ -35,45 +35,53 @@ pub enum QueueError {
     },
 }
 
-/// Checks the three consumers of a skill and returns its policy.
+/// Checks the consumers of a skill, three and one for each partition of its keys, and returns its policy.
 pub(crate) async fn check(broker: &BrokerRef, skill: &Skill) -> Result<SkillPolicy, QueueError> {
-    let stream = assets::tasks_stream(skill);
     let mut policy = None;
     for priority in Priority::ALL {
-        let name = assets::consumer(priority).to_owned();
-        let info = broker.consumer(stream.clone(), name).await;
-        let info = info.map_err(|source| match source {
-            BrokerError::NotFound { .. } => QueueError::Missing { skill: skill.clone() },
-            source => QueueError::Unreachable { skill: skill.clone(), source },
-        })?;
-        let info = info.ok_or_else(|| QueueError::Missing { skill: skill.clone() })?;
-        let read = judge(skill, priority, &info).map_err(|what| QueueError::Drift { skill: skill.clone(), what })?;
+        let read = look(broker, skill, assets::consumer(priority), &subject::task(skill, priority)).await?;
         policy.get_or_insert(read);
     }
-    Ok(policy.expect("there are three priorities"))
+    let policy = policy.expect("there are three priorities");
+    for partition in 0..policy.keyed.map_or(0, |keyed| keyed.partitions) {
+        let (name, filter) = (assets::partition_consumer(partition), subject::partition(skill, partition));
+        let read = look(broker, skill, &name, &filter).await?;
+        if read.keyed != policy.keyed {
+            let what = format!("has a consumer {name} that divides its keys otherwise");
+            return Err(QueueError::Drift { skill: skill.clone(), what });
+        }
+    }
+    Ok(policy)
+}
+
+/// Checks one consumer and returns its policy.
+async fn look(broker: &BrokerRef, skill: &Skill, name: &str, filter: &str) -> Result<SkillPolicy, QueueError> {
+    let info = broker.consumer(assets::tasks_stream(skill), name.to_owned()).await;
+    let info = info.map_err(|source| match source {
+        BrokerError::NotFound { .. } => QueueError::Missing { skill: skill.clone() },
+        source => QueueError::Unreachable { skill: skill.clone(), source },
+    })?;
+    let info = info.ok_or_else(|| QueueError::Missing { skill: skill.clone() })?;
+    judge(name, filter, &info).map_err(|what| QueueError::Drift { skill: skill.clone(), what })
 }
 
 /// Compares one consumer with what it should be; pure.
-fn judge(skill: &Skill, priority: Priority, info: &ConsumerInfo) -> Result<SkillPolicy, String> {
+fn judge(name: &str, filter: &str, info: &ConsumerInfo) -> Result<SkillPolicy, String> {
     let spec = &info.spec;
     let policy = SkillPolicy::from_metadata(&spec.metadata)
-        .map_err(|error: InvalidNote| format!("has a consumer {priority} with a bad note ({error})"))?;
-    let filter = subject::task(skill, priority);
+        .map_err(|error: InvalidNote| format!("has a consumer {name} with a bad note ({error})"))?;
     if spec.filter != filter {
-        return Err(format!("has a consumer {priority} that reads `{}` and not `{filter}`", spec.filter));
+        return Err(format!("has a consumer {name} that reads `{}` and not `{filter}`", spec.filter));
     }
     if spec.ack_wait != policy.lease {
-        return Err(format!(
-            "has a consumer {priority} with a lease of {:?} and not {:?}",
-            spec.ack_wait, policy.lease
-        ));
+        return Err(format!("has a consumer {name} with a lease of {:?} and not {:?}", spec.ack_wait, policy.lease));
     }
     if spec.max_ack_pending < MIN_ACK_PENDING {
         let allowed = spec.max_ack_pending;
-        return Err(format!("has a consumer {priority} that allows {allowed} deliveries out, not {MIN_ACK_PENDING}"));
+        return Err(format!("has a consumer {name} that allows {allowed} deliveries out, not {MIN_ACK_PENDING}"));
     }
     if let Some(setting) = info.foreign.first() {
-        return Err(format!("has a consumer {priority} with the foreign setting {setting}"));
+        return Err(format!("has a consumer {name} with the foreign setting {setting}"));
     }
     Ok(policy)
 }

@@ -315,7 +315,8 @@ impl Station {
     /// that wait for long pin no history and fill no window of deliveries.
     async fn later(&self, case: &Case, pause: Duration) {
         let token = &case.delivery.token;
-        if pause <= limits::NAK_DELAY {
+        // A keyed task keeps its place: published again it would stand behind those of its key that must follow it.
+        if pause <= limits::NAK_DELAY || self.policy.keyed.is_some() {
             return self.settle(token, Settle::Nak { delay: pause }).await;
         }
         let message = self.scheduled(case, pause);

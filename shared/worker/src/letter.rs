@@ -3,10 +3,22 @@
 use bytes::Bytes;
 use nova_broker::{Delivery, Expect, Message, PublishError, Stored};
 use nova_types::{Outcome, OutcomeKind, codes};
-use nova_wire::{AttemptRecord, ContentType, DeadLetter, ErrorBody, Payload, assets, name, subject};
+use nova_wire::{AttemptRecord, ContentType, DeadLetter, ErrorBody, Headers, Payload, TaskKey, assets, name, subject};
 
 use crate::record::read;
 use crate::station::Station;
+
+/// The headers with the key among them, which may stand in the subject alone: a letter has another.
+fn with_key(delivery: &Delivery) -> Headers {
+    let mut headers = delivery.headers.clone();
+    let token = subject::parse_place(&delivery.subject).and_then(|place| place.token);
+    if let Some(key) = token.and_then(|token| TaskKey::from_token(token).ok())
+        && headers.get(name::KEY).is_none()
+    {
+        headers.set(name::KEY, key.to_string());
+    }
+    headers
+}
 
 impl Station {
     /// Makes sure that a dead task has its letter.
@@ -35,7 +47,7 @@ impl Station {
             stream: assets::tasks_stream(&self.name),
             sequence: delivery.sequence,
             history: history.history_json(),
-            headers: delivery.headers.clone(),
+            headers: with_key(delivery),
             body: delivery.body.clone(),
         }
     }

@@ -39,6 +39,7 @@ mod drift;
 mod end;
 mod events;
 mod judge;
+mod keyed;
 mod lease;
 mod letter;
 mod middleware;

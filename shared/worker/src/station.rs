@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Middleware;
 use crate::cancels::Cancels;
 use crate::events::Events;
+use crate::keyed::note_settled;
 use crate::rate::limiter::Limiter;
 use crate::skill::AnySkill;
 use crate::slots::Slots;
@@ -171,6 +172,7 @@ impl Station {
 
     /// Settles a delivery; a broker that cannot be told delivers it again.
     pub(crate) async fn settle(&self, token: &AckToken, settle: Settle) {
+        note_settled(settle);
         if let Err(error) = self.broker.settle(token, settle).await {
             tracing::warn!(skill = %self.name, %error, "a delivery was not settled and will come again");
         }

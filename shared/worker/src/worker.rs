@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::cancels::Cancels;
 use crate::drift::{self, QueueError};
 use crate::events::Events;
+use crate::keyed::Governor;
 use crate::presence::{Presence, leave};
 use crate::pull::Puller;
 use crate::rate::limiter::Limiter;
@@ -200,6 +201,7 @@ async fn work(
     slots: Slots,
     nonce: String,
 ) -> Result<(), WorkerError> {
+    let process = nonce.clone();
     let row = row(&options, &stations, nonce);
     let draining = Arc::new(AtomicBool::new(false));
     let presence = Presence { broker: Arc::clone(&broker), clock: Arc::clone(&options.clock), row };
@@ -210,6 +212,11 @@ async fn work(
     let running = TaskTracker::new();
     let pullers: Vec<_> =
         stations.iter().map(|station| tokio::spawn(Puller::new(Arc::clone(station), running.clone()).run())).collect();
+    let governors = stations.iter().filter_map(|station| {
+        let keyed = station.policy.keyed?;
+        Some(tokio::spawn(Governor::new(Arc::clone(station), keyed, running.clone(), &process).run()))
+    });
+    let pullers: Vec<_> = pullers.into_iter().chain(governors).collect();
     tracing::info!(worker = %options.id, slots = slots.total(), "worker ready");
 
     let drain = options.shutdown.token();

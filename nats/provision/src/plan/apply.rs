@@ -105,7 +105,7 @@ pub async fn apply(
 
 /// What becomes of a step under the options.
 enum Decision {
-    Put { action: &'static str, asset: Asset, delete_first: bool },
+    Put { action: &'static str, asset: Box<Asset>, delete_first: bool },
     Delete,
     Hold(String),
 }
@@ -114,18 +114,24 @@ fn decide(step: &Step, options: ApplyOptions) -> Decision {
     let harm = step.harm();
     let held = |harm: &str| Decision::Hold(format!("{harm}; --yes does it"));
     match (&step.act, harm) {
-        (Act::Create(asset), _) => Decision::Put { action: "create", asset: asset.clone(), delete_first: false },
+        (Act::Create(asset), _) => {
+            Decision::Put { action: "create", asset: Box::new(asset.clone()), delete_first: false }
+        }
         (Act::CreateOverHistory { spec, first, last }, _) => match options.start_consumers_at {
             Some(start) => {
                 let asset = Asset::Consumer(ConsumerSpec { start, ..spec.clone() });
-                Decision::Put { action: "create", asset, delete_first: false }
+                Decision::Put { action: "create", asset: Box::new(asset), delete_first: false }
             }
             None => Decision::Hold(over_history(*first, *last)),
         },
         (Act::Change { .. }, Some(harm)) if !options.yes => held(&harm),
-        (Act::Change { to, .. }, _) => Decision::Put { action: "change", asset: to.clone(), delete_first: false },
+        (Act::Change { to, .. }, _) => {
+            Decision::Put { action: "change", asset: Box::new(to.clone()), delete_first: false }
+        }
         (Act::Recreate { .. }, Some(harm)) if !options.yes => held(&harm),
-        (Act::Recreate { to, .. }, _) => Decision::Put { action: "recreate", asset: to.clone(), delete_first: true },
+        (Act::Recreate { to, .. }, _) => {
+            Decision::Put { action: "recreate", asset: Box::new(to.clone()), delete_first: true }
+        }
         (Act::Refuse { why, .. }, _) => Decision::Hold(why.clone()),
         (Act::Foreign { .. }, _) if options.yes && options.prune => Decision::Delete,
         (Act::Foreign { why, .. }, harm) => {
@@ -159,7 +165,9 @@ impl Plan {
         let mut report = Report::default();
         for (at, step) in self.steps.iter().enumerate() {
             let mut decision = decide(step, options);
-            if let Decision::Put { asset: Asset::Stream(spec), delete_first: true, .. } = &decision {
+            if let Decision::Put { asset, delete_first: true, .. } = &decision
+                && let Asset::Stream(spec) = &**asset
+            {
                 // The plan saw it empty; what was submitted since must not go with it.
                 let now = broker.stream(spec.name.clone()).await.map_err(about(&step.asset))?;
                 if now.is_some_and(|stream| stream.messages > 0) {

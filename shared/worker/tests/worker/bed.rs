@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nova_broker::memory::MemoryBroker;
+use nova_broker::memory::{Faults, MemoryBroker};
 use nova_broker::{BrokerRef, Expect, Message, Scan, Stored};
 use nova_provision::{ApplyOptions, Catalogue, Profile, desired};
 use nova_runtime::{Clock, Metrics, Shutdown};
@@ -68,6 +68,14 @@ impl Bed {
         };
         let worker = tokio::spawn(worker.run(Arc::clone(&self.broker), options));
         Running { shutdown, worker }
+    }
+
+    /// Starts a worker over a connection that can be cut, after which it is as good as dead to all others.
+    pub fn start_apart(&self, id: &str, slots: usize, worker: Worker) -> (Running, Faults) {
+        let apart = self.memory.connect();
+        let faults = apart.faults();
+        let bed = Self { memory: self.memory.clone(), broker: Arc::new(apart) };
+        (bed.start(id, slots, worker), faults)
     }
 
     /// Submits a task under the id `_.<id>`.

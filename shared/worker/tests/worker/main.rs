@@ -5,6 +5,7 @@ mod bed;
 mod ends;
 mod faults;
 mod hostile;
+mod keyed;
 mod races;
 mod rate;
 mod rate_server;
