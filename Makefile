@@ -21,7 +21,7 @@ setup: ## install nats-server into .venv, unless a new enough one is there
 build: ## build every binary: the nova command, the coordinator, the workers
 	cargo build --workspace --bins
 
-demo: setup build ## review a git repository with a fleet of workers, one of them killed on the way (REPO=path)
+demo: setup build ## review a git repository with a fleet, a worker and a coordinator killed on the way (REPO=path)
 	@$(NATS) $(BIN)/nova demo --repo "$$REPO"
 
 test: setup build ## build every binary, then run every test

@@ -1,7 +1,9 @@
-//! What makes a review a demonstration: one worker is killed in the middle, and what follows is told.
+//! What makes a review a demonstration: a worker and a coordinator are killed in the middle, and what follows is told.
 
 mod drama;
+mod proof;
 mod scratch;
 
 pub(crate) use drama::Drama;
+pub(crate) use proof::replayed;
 pub(crate) use scratch::Scratch;

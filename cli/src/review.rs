@@ -1,17 +1,13 @@
-//! The review of a git repository by the fleet: one `code-review` task per source file, all outcomes, one report.
+//! The review of a git repository by the fleet: a run of the workflow `review` is started, followed and shown.
 //!
-//! Reading is ours, judging the workers': a task carries a file's bytes, never a path to open.
+//! What is done is written in `deploy/workflows/review.yaml`; nothing here reads a file of the repository.
 
-pub(crate) mod finding;
-pub(crate) mod git;
-pub(crate) mod language;
+pub(crate) mod course;
+pub(crate) mod definition;
 pub(crate) mod live;
-pub(crate) mod reader;
+pub(crate) mod local;
 pub(crate) mod render;
-pub(crate) mod report;
 pub(crate) mod rules;
 pub(crate) mod run;
-pub(crate) mod sarif;
 pub(crate) mod show;
-pub(crate) mod tree;
 pub(crate) mod verify;

@@ -95,6 +95,7 @@ pub(crate) fn run(out: Out, args: Args) -> Result<Exit, Failure> {
         profile: args.profile.into(),
         catalogue: args.skills.all()?,
         workers: args.workers,
+        coordinators: 1,
         echo: args.verbose.then(|| out.clone()),
     };
     runtime()?.block_on(async {

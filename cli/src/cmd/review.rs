@@ -4,30 +4,34 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use nova_provision::ByteText;
+use nova_review::{Report, Severity};
 use nova_types::{DurationText, Priority};
 
 use crate::cx::{Cx, online};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::review::finding::Severity;
-use crate::review::git::{self, Listing};
+use crate::review::course::Reviewed;
 use crate::review::live::Live;
-use crate::review::report::Report;
-use crate::review::run::{Plan, review, skill};
-use crate::review::{reader, rules, show};
+use crate::review::run::{Ask, review, skill};
+use crate::review::{local, rules, show};
 use crate::root::Global;
 
 /// Findings of one severity that fit a terminal; pipes, `--json` and `--sarif` get all.
 const MOST_SHOWN: usize = 40;
 
+/// What there is to say of nothing.
+const NO_SARIF: &str = r#"{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[]}"#;
+
 /// Review a git repository: one task per tracked source file, one report
 ///
-/// Rust, Python, JavaScript, TypeScript and Go, by the workers of skill code-review. A task carries the file's bytes;
-/// links are never followed, and whatever is left out is named.
+/// Rust, Python, JavaScript, TypeScript and Go. It is a run of the workflow `review`, which this command brings along: a
+/// worker of skill list-files reads the files where they are, those of code-review look at one each, and one of report
+/// makes the report. Links are never followed, and whatever is left out is named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit codes: 1 when a finding is as bad as --fail-on says, 3 when a task is dead, 6 when nothing happens any more
+Exit codes: 1 when a finding is as bad as --fail-on says, 3 when a task or the run is dead, 6 when nothing happens any
+more; the run goes on then: nova run watch
 
 Examples:
   nova review
@@ -86,28 +90,31 @@ impl FailOn {
 /// # Errors
 /// When there is nothing to list or nobody to ask; the failure says what to do.
 pub(crate) fn run(global: &Global, out: Out, args: Args) -> Result<Exit, Failure> {
-    let listing = git::list(&args.path)?;
+    let local = local::look(&args.path)?;
     let rules = args.rules.as_deref().map(rules::read).transpose()?;
-    if listing.entries.is_empty() {
+    if local.tracked == 0 {
         out.say(format!("{} has no tracked files: nothing to review (git add them first)", args.path.display()));
-        return finish(&out, &args, &Report { root: listing.root, ..Report::default() });
+        let root = local.root.display().to_string();
+        let report = Report { root, sarif: Some(NO_SARIF.to_owned()), ..Report::default() };
+        return finish(&out, &args, &Reviewed { report, ..Reviewed::default() });
     }
-    let plan = Plan {
+    let ask = Ask {
+        repo: local.folder,
         priority: args.priority,
         max_file_bytes: args.max_file_bytes.0,
         rules,
-        lists_rules: args.sarif.is_some(),
+        sarif: args.sarif.is_some(),
         patience: args.timeout.0,
     };
-    online(global, out, |cx| reviewed(cx, listing, plan, args))
+    online(global, out, |cx| reviewed(cx, local.promising, ask, args))
 }
 
-async fn reviewed(cx: Cx, listing: Listing, plan: Plan, args: Args) -> Result<Exit, Failure> {
+async fn reviewed(cx: Cx, expected: u64, ask: Ask, args: Args) -> Result<Exit, Failure> {
     warn_without_workers(&cx).await;
-    let mut live = Live::begin(&cx.out, &cx.client, &skill(), reader::promising(&listing));
-    let report = review(&cx.client, listing, &plan, |_, report| live.show(report, "")).await;
+    let mut live = Live::begin(&cx.out, &cx.client, &skill(), expected);
+    let reviewed = review(&cx.client, &ask, |course| live.show(course, "")).await;
     drop(live);
-    finish(&cx.out, &args, &report?)
+    finish(&cx.out, &args, &reviewed?)
 }
 
 /// Says when nobody can do the work; a fleet may start its workers only when there is some, so it is no failure.
@@ -119,12 +126,12 @@ async fn warn_without_workers(cx: &Cx) {
     }
 }
 
-fn finish(out: &Out, args: &Args, report: &Report) -> Result<Exit, Failure> {
+fn finish(out: &Out, args: &Args, reviewed: &Reviewed) -> Result<Exit, Failure> {
     if let Some(path) = &args.sarif {
-        show::write_sarif(report, path)?;
+        show::write_sarif(&reviewed.report, path)?;
     }
-    show::show(out, report, args.sarif.as_deref(), most(out, args.all))?;
-    Ok(show::exit(report, args.fail_on.least()))
+    show::show(out, reviewed, args.sarif.as_deref(), most(out, args.all))?;
+    Ok(show::exit(reviewed, args.fail_on.least()))
 }
 
 fn most(out: &Out, all: bool) -> Option<usize> {

@@ -1,4 +1,4 @@
-//! Kills a worker once a third of the tasks has ended, and tells what becomes of its tasks.
+//! Kills a worker once a third of the tasks has ended, and a coordinator with it, and tells what becomes of both.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::dev::fleet::Fleet;
 use crate::dev::unit::{Death, to_pid};
-use crate::review::report::Report;
-use crate::review::run::{Step, skill};
+use crate::review::course::Course;
+use crate::review::run::skill;
 
 /// When nothing has ended for so long after the kill, what is left was held by the killed worker.
 const QUIET: Duration = Duration::from_millis(1500);
@@ -41,10 +41,12 @@ pub(crate) struct Drama<'a> {
     queue: watch::Receiver<Queue>,
     looker: JoinHandle<()>,
     expected: u64,
-    /// Whose outcome came last.
-    seen: Option<String>,
     victim: Option<Victim>,
-    has_returned: bool,
+    coordinator: Option<Victim>,
+    /// Those of the two that run again.
+    returned: Vec<String>,
+    /// How many tasks had ended by the run's own count when something was last seen to end.
+    counted: u64,
     /// Since when nothing has ended, and how much was open then.
     last_end: Instant,
     held: Option<u64>,
@@ -63,9 +65,10 @@ impl<'a> Drama<'a> {
             queue,
             looker,
             expected,
-            seen: None,
             victim: None,
-            has_returned: false,
+            coordinator: None,
+            returned: Vec::new(),
+            counted: 0,
             last_end: Instant::now(),
             held: None,
             came_back: false,
@@ -79,57 +82,68 @@ impl<'a> Drama<'a> {
     }
 
     /// Takes the next step; returns what is to be told.
-    pub(crate) fn go_on(&mut self, step: &Step<'_>, report: &Report) -> Vec<String> {
+    pub(crate) fn go_on(&mut self, course: &Course) -> Vec<String> {
         let mut told = Vec::new();
-        if let Step::Ended(ended) = step {
-            self.seen = ended.outcome.worker.as_ref().map(ToString::to_string);
+        if course.ended > self.counted {
+            self.counted = course.ended;
             told.extend(self.back_at_work());
             self.last_end = Instant::now();
-        } else if matches!(step, Step::Tick) {
-            while let Ok(death) = self.deaths.try_recv() {
-                told.push(format!("died      {} {}", death.name, death.how));
-            }
-            told.extend(self.returned());
-            told.extend(self.wait_for_lease(report));
         }
-        if self.victim.is_none() && self.is_time(report) {
-            told.extend(self.strike(report));
+        while let Ok(death) = self.deaths.try_recv() {
+            told.push(format!("died      {} {}", death.name, death.how));
+        }
+        told.extend(self.returned());
+        told.extend(self.wait_for_lease(course));
+        if self.victim.is_none() && self.is_time(course) {
+            told.extend(self.strike(course));
         }
         told
     }
 
     /// A third is done and tasks wait: then every worker has all it can take. Where the queue is never that long, half.
-    fn is_time(&self, report: &Report) -> bool {
+    fn is_time(&self, course: &Course) -> bool {
         let queue = *self.queue.borrow();
-        (queue.done * 3 >= self.expected && queue.waiting > 0) || report.ended * 2 >= self.expected
+        (queue.done * 3 >= self.expected && queue.waiting > 0) || course.ended * 2 >= self.expected
     }
 
-    /// Kills the worker that was last heard of.
-    fn strike(&mut self, report: &Report) -> Option<String> {
-        let first = || self.fleet.workers().into_iter().next().map(|view| view.worker);
-        let name = self.seen.clone().or_else(first)?;
-        let pid = self.fleet.workers().into_iter().find(|view| view.worker == name)?.pid?;
-        kill_process(to_pid(pid)?, Signal::KILL).ok()?;
-        let (done, all) = (self.queue.borrow().done.max(report.ended), self.expected.max(report.tasks));
-        let line = format!("kill -9   {name} (process {pid}), after {done} of {all} tasks");
-        self.victim = Some(Victim { name, pid, died: Instant::now() });
-        Some(line)
+    /// Kills the first worker, and the first coordinator while there is another.
+    fn strike(&mut self, course: &Course) -> Vec<String> {
+        let (done, all) = (self.queue.borrow().done.max(course.ended), self.expected.max(course.tasks));
+        let worker = self.fleet.workers().into_iter().find(|view| view.skill == skill());
+        self.victim = worker.and_then(|view| kill(view.worker, view.pid));
+        let coordinators = self.fleet.coordinators();
+        if coordinators.iter().filter(|(_, pid)| pid.is_some()).count() > 1 {
+            self.coordinator = coordinators.into_iter().next().and_then(|(name, pid)| kill(name, pid));
+        }
+        let line = |victim: &Victim| {
+            format!("kill -9   {} (process {}), after {done} of {all} tasks", victim.name, victim.pid)
+        };
+        self.victim.iter().chain(&self.coordinator).map(line).collect()
     }
 
-    fn returned(&mut self) -> Option<String> {
-        let victim = self.victim.as_ref().filter(|_| !self.has_returned)?;
-        let view = self.fleet.workers().into_iter().find(|view| view.worker == victim.name)?;
-        let pid = view.pid.filter(|pid| *pid != victim.pid)?;
-        self.has_returned = true;
-        Some(format!("restart   {} runs again as process {pid}", victim.name))
+    fn returned(&mut self) -> Vec<String> {
+        let workers = self.fleet.workers().into_iter().map(|view| (view.worker, view.pid));
+        let all: Vec<(String, Option<u32>)> = workers.chain(self.fleet.coordinators()).collect();
+        let mut told = Vec::new();
+        for victim in self.victim.iter().chain(&self.coordinator) {
+            let pid = all.iter().find(|(name, _)| *name == victim.name).and_then(|(_, pid)| *pid);
+            if let Some(pid) = pid.filter(|pid| *pid != victim.pid)
+                && !self.returned.contains(&victim.name)
+            {
+                self.returned.push(victim.name.clone());
+                told.push(format!("restart   {} runs again as process {pid}", victim.name));
+            }
+        }
+        told
     }
 
-    fn wait_for_lease(&mut self, report: &Report) -> Option<String> {
+    fn wait_for_lease(&mut self, course: &Course) -> Option<String> {
         let victim = self.victim.as_ref()?;
         let queue = *self.queue.borrow();
-        let open = queue.running;
-        let is_all_there_is = queue.waiting == 0 && open == report.tasks - report.ended;
-        if open == 0 || !is_all_there_is || self.last_end.elapsed() < QUIET {
+        // What the worker had finished but not acknowledged comes back, too, and is then only acknowledged.
+        let (open, left) = (queue.running, course.tasks - course.ended);
+        let is_all_there_is = queue.waiting == 0 && 0 < left && left <= open;
+        if !is_all_there_is || self.last_end.elapsed() < QUIET {
             return None;
         }
         self.note = format!("waiting for the lease of {open} tasks to end ({} s)", victim.died.elapsed().as_secs());
@@ -154,8 +168,8 @@ impl<'a> Drama<'a> {
     }
 
     /// The last words.
-    pub(crate) fn curtain(&self, report: &Report) -> Option<String> {
-        match (&self.victim, report.redeliveries) {
+    pub(crate) fn curtain(&self, course: &Course) -> Option<String> {
+        match (&self.victim, course.redeliveries) {
             (None, _) => Some("note      too few tasks to kill a worker in the middle".to_owned()),
             (Some(_), Some(count @ 1..)) if self.held.is_none() => {
                 Some(format!("again     {count} tasks came back when its lease of 10 s ended, and ran again"))
@@ -164,6 +178,13 @@ impl<'a> Drama<'a> {
             _ => None,
         }
     }
+}
+
+/// Kills a process, as far as there is one.
+fn kill(name: String, pid: Option<u32>) -> Option<Victim> {
+    let pid = pid?;
+    kill_process(to_pid(pid)?, Signal::KILL).ok()?;
+    Some(Victim { name, pid, died: Instant::now() })
 }
 
 impl Drop for Drama<'_> {

@@ -1,4 +1,4 @@
-//! Starts and stops a fleet: server, assets, coordinator, workers.
+//! Starts and stops a fleet: server, assets, coordinators, workers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) catalogue: Catalogue,
     /// How many workers, where that is not one each.
     pub(crate) workers: Vec<Wanted>,
+    /// How many coordinators; each of them can do everything.
+    pub(crate) coordinators: u32,
     /// Where the processes' lines are shown beside the log.
     pub(crate) echo: Option<Out>,
 }
@@ -67,7 +69,7 @@ pub(crate) struct Fleet {
     log: Arc<Log>,
     deaths: broadcast::Sender<Death>,
     nats: Option<Unit>,
-    coordinator: Option<Unit>,
+    coordinators: Vec<Unit>,
     workers: Vec<WorkerUnit>,
     url: String,
     client: Option<Client>,
@@ -96,7 +98,7 @@ impl Fleet {
             log: Arc::new(log),
             deaths: broadcast::channel(DEATHS).0,
             nats: None,
-            coordinator: None,
+            coordinators: Vec::new(),
             workers: Vec::new(),
             url: String::new(),
             client: None,
@@ -123,7 +125,11 @@ impl Fleet {
         let broker = Arc::new(jetstream::connect(NatsOptions::new(&self.url, "nova-dev")).await?);
         self.provision(&*broker, &options.catalogue, told).await?;
         told("starting workers");
-        self.coordinator = Some(self.unit(workers::coordinator(coordinator, &self.url)));
+        for number in 1..=options.coordinators {
+            let number = (options.coordinators > 1).then_some(number);
+            let unit = self.unit(workers::coordinator(coordinator, number, &self.url));
+            self.coordinators.push(unit);
+        }
         for crew in crews {
             for number in 1..=crew.count {
                 let unit = self.unit(workers::worker(crew, number, &self.url));
@@ -132,8 +138,7 @@ impl Fleet {
         }
         let client = Client::new(broker, Client::random_scope());
         let units: Vec<&Unit> = self.workers.iter().map(|worker| &worker.unit).collect();
-        let coordinator = self.coordinator.as_ref().expect("it was set above");
-        ready::all(&client, coordinator, &units, told).await?;
+        ready::all(&client, &self.coordinators, &units, told).await?;
         self.client = Some(client);
         Ok(())
     }
@@ -186,13 +191,14 @@ impl Fleet {
         Unit::start(spec, Arc::clone(&self.log), self.deaths.clone())
     }
 
-    /// Stops the workers, then the coordinator, then the server: each is asked once and then waited for.
+    /// Stops the workers, then the coordinators, then the server: each is asked once and then waited for.
     pub(crate) async fn stop(&mut self) {
         self.workers.iter().for_each(|worker| worker.unit.ask_to_stop());
         for worker in &mut self.workers {
             worker.unit.ended().await;
         }
-        for unit in [&mut self.coordinator, &mut self.nats].into_iter().flatten() {
+        self.coordinators.iter().for_each(Unit::ask_to_stop);
+        for unit in self.coordinators.iter_mut().chain(&mut self.nats) {
             unit.ask_to_stop();
             unit.ended().await;
         }
@@ -204,7 +210,7 @@ impl Fleet {
     }
 
     fn units(&self) -> impl Iterator<Item = &Unit> {
-        self.workers.iter().map(|worker| &worker.unit).chain(&self.coordinator).chain(&self.nats)
+        self.workers.iter().map(|worker| &worker.unit).chain(&self.coordinators).chain(&self.nats)
     }
 
     /// Its NATS address.
@@ -242,7 +248,7 @@ impl Fleet {
 
     /// Its processes and their ids, in the order of their start.
     pub(crate) fn processes(&self) -> Vec<(String, Option<u32>)> {
-        let first = self.nats.iter().chain(&self.coordinator);
+        let first = self.nats.iter().chain(&self.coordinators);
         let all = first.chain(self.workers.iter().map(|worker| &worker.unit));
         all.map(|unit| (unit.name().to_owned(), unit.state().pid)).collect()
     }
@@ -255,6 +261,11 @@ impl Fleet {
             pid: worker.unit.state().pid,
         };
         self.workers.iter().map(view).collect()
+    }
+
+    /// Its coordinators and their processes, while they run.
+    pub(crate) fn coordinators(&self) -> Vec<(String, Option<u32>)> {
+        self.coordinators.iter().map(|unit| (unit.name().to_owned(), unit.state().pid)).collect()
     }
 
     /// Hears of processes that die from now on.

@@ -49,13 +49,13 @@ fn port_of(ports: &Path, pid: u32) -> Option<u16> {
     told.get("nats")?.get(0)?.as_str()?.rsplit(':').next()?.parse().ok()
 }
 
-/// Waits until every worker is present as the process that was started, and the coordinator answers.
+/// Waits until every worker is present as the process that was started, and a coordinator answers: one can do it all.
 ///
 /// # Errors
 /// When one of them keeps dying, or does not come in time.
 pub(super) async fn all(
     client: &Client,
-    coordinator: &Unit,
+    coordinators: &[Unit],
     workers: &[&Unit],
     told: &(dyn Fn(&str) + Sync),
 ) -> Result<(), Failure> {
@@ -72,12 +72,12 @@ pub(super) async fn all(
             break;
         }
         told(&format!("waiting for {}", missing.join(", ")));
-        give_up_on(workers.iter().copied().chain([coordinator]))?;
+        give_up_on(workers.iter().copied().chain(coordinators))?;
         pause(until, &missing.join(", ")).await?;
     }
     told("waiting for the coordinator");
     while !answers(client.broker()).await {
-        give_up_on([coordinator].into_iter())?;
+        give_up_on(coordinators.iter())?;
         pause(until, "the coordinator").await?;
     }
     Ok(())

@@ -99,15 +99,17 @@ pub(crate) fn worker(crew: &Crew, number: u32, url: &str) -> Spec {
     let open = match crew.skill.as_str() {
         "shell" => Some("NOVA__SHELL__ALLOW_ALL"),
         "http" => Some("NOVA__HTTP__ALLOW_PRIVATE"),
+        "list-files" => Some("NOVA__LIST_FILES__ALLOW_ALL"),
         _ => None,
     };
     spec.env.extend(open.map(|key| (key.into(), "true".into())));
     spec
 }
 
-/// The process of the coordinator.
-pub(crate) fn coordinator(program: &Path, url: &str) -> Spec {
-    process("coordinator", program, "coordinator", url)
+/// The process of a coordinator; the only one has no number.
+pub(crate) fn coordinator(program: &Path, number: Option<u32>, url: &str) -> Spec {
+    let name = number.map_or_else(|| "coordinator".to_owned(), |number| format!("coordinator-{number}"));
+    process(&name, program, "coordinator", url)
 }
 
 fn process(name: &str, program: &Path, section: &str, url: &str) -> Spec {
@@ -199,6 +201,7 @@ mod tests {
                 .collect()
         };
         assert!(keys("shell").contains(&"NOVA__SHELL__ALLOW_ALL".to_owned()));
+        assert!(keys("list-files").contains(&"NOVA__LIST_FILES__ALLOW_ALL".to_owned()));
         assert!(!keys("echo").iter().any(|key| key.contains("ALLOW")));
         assert!(worker(&crew("echo"), 2, "u").env.contains(&("NOVA__WORKER__ID".into(), "echo-2".into())));
     }

@@ -10,7 +10,7 @@ use nova_types::Skill;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::report::Report;
+use super::course::Course;
 use crate::out::Out;
 
 /// How often the workers are counted; they tell of themselves every three seconds.
@@ -45,17 +45,17 @@ impl Live {
     }
 
     /// Shows how far it is.
-    pub(crate) fn show(&mut self, report: &Report, note: &str) {
+    pub(crate) fn show(&mut self, course: &Course, note: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_length(self.expected.max(report.tasks));
-            bar.set_position(report.ended);
-            bar.set_message(if note.is_empty() { self.message(report) } else { note.to_owned() });
+            bar.set_length(self.expected.max(course.tasks));
+            bar.set_position(course.ended);
+            bar.set_message(if note.is_empty() { self.message(course) } else { note.to_owned() });
             return;
         }
-        let part = report.ended * PARTS / self.expected.max(report.tasks).max(1);
+        let part = course.ended * PARTS / self.expected.max(course.tasks).max(1);
         if part > self.told && part < PARTS {
             self.told = part;
-            self.out.say(format!("{} of {} files reviewed", report.ended, self.expected.max(report.tasks)));
+            self.out.say(format!("{} of {} files reviewed", course.ended, self.expected.max(course.tasks)));
         }
     }
 
@@ -72,14 +72,18 @@ impl Live {
         }
     }
 
-    fn message(&self, report: &Report) -> String {
-        let rate = report.ended as f64 / self.began.elapsed().as_secs_f64().max(0.1);
+    fn message(&self, course: &Course) -> String {
+        let rate = course.ended as f64 / self.began.elapsed().as_secs_f64().max(0.1);
         let workers = match self.workers() {
             None => String::new(),
             Some(1) => ", 1 worker".to_owned(),
             Some(count) => format!(", {count} workers"),
         };
-        format!("{} findings, {rate:.0}/s{workers}", report.findings.len())
+        match course.tasks {
+            0 => format!("the files are listed{workers}"),
+            tasks if tasks == course.ended => "the report is made".to_owned(),
+            _ => format!("{rate:.0}/s{workers}"),
+        }
     }
 }
 

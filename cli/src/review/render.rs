@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::finding::Severity;
-use super::report::{Found, Report};
+use nova_review::{Found, Severity};
+
+use super::course::Reviewed;
 
 /// How the text is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,14 +21,14 @@ pub(crate) struct Look {
 const NAMED_SKIPS: usize = 8;
 
 /// The whole text.
-pub(crate) fn text(report: &Report, look: Look) -> String {
+pub(crate) fn text(reviewed: &Reviewed, look: Look) -> String {
     let mut pen = Pen { text: String::new(), look };
     for severity in Severity::WORST_FIRST {
-        pen.severity(report, severity);
+        pen.severity(reviewed, severity);
     }
-    pen.failed(report);
-    pen.skipped(report);
-    pen.numbers(report);
+    pen.failed(reviewed);
+    pen.skipped(reviewed);
+    pen.numbers(reviewed);
     pen.text
 }
 
@@ -60,8 +61,8 @@ impl Pen {
         self.line(&format!("{on}{text}{off}"));
     }
 
-    fn severity(&mut self, report: &Report, severity: Severity) {
-        let count = report.count(severity);
+    fn severity(&mut self, reviewed: &Reviewed, severity: Severity) {
+        let count = reviewed.count(severity);
         if count == 0 {
             return;
         }
@@ -72,7 +73,7 @@ impl Pen {
         };
         self.title(&format!("{} {count}", severity.plural().to_uppercase()), colour);
         let most = self.look.most.unwrap_or(usize::MAX);
-        let of_severity = report.findings.iter().filter(|found| found.finding.severity == severity);
+        let of_severity = reviewed.report.findings.iter().filter(|found| found.finding.severity == severity);
         of_severity.take(most).for_each(|found| self.finding(found));
         if count > most {
             self.line(&format!("  ... and {} more", count - most));
@@ -95,22 +96,22 @@ impl Pen {
         }
     }
 
-    fn failed(&mut self, report: &Report) {
-        if report.failed.is_empty() {
+    fn failed(&mut self, reviewed: &Reviewed) {
+        let all = &reviewed.course.failed;
+        if all.is_empty() {
             return;
         }
-        self.title(&format!("NOT REVIEWED {}", report.failed.len()), "1;31");
-        for failed in &report.failed {
+        self.title(&format!("NOT REVIEWED {}", all.len()), "1;31");
+        for failed in all {
             self.line(&clean(&format!("  {}  task {}", failed.path, failed.task)));
             self.cut(&format!("      {} [{}]", failed.message, failed.code));
         }
         self.line("");
     }
 
-    fn skipped(&mut self, report: &Report) {
+    fn skipped(&mut self, reviewed: &Reviewed) {
         // Pictures and prose are no news; whatever else was left out is.
-        let news = report.skipped.iter().filter(|skipped| skipped.why != super::finding::Skip::UnsupportedLanguage);
-        let news: Vec<_> = news.collect();
+        let news: Vec<_> = reviewed.report.news().collect();
         if news.is_empty() {
             return;
         }
@@ -124,44 +125,51 @@ impl Pen {
         self.line("");
     }
 
-    fn numbers(&mut self, report: &Report) {
+    fn numbers(&mut self, reviewed: &Reviewed) {
+        let Reviewed { report, course } = reviewed;
         let mut skips = String::new();
         for (why, count) in report.skips() {
             write!(skips, "{}{count} {why}", if skips.is_empty() { ": " } else { ", " }).expect("into a String");
         }
-        let reviewed = report.ended.saturating_sub(report.failed.len() as u64);
         self.field("files", &format!("{} tracked, {} skipped{skips}", report.files, report.skipped.len()));
-        let cut = if report.cut == 0 { String::new() } else { format!(", {} more cut by the workers", report.cut) };
-        let counts = Severity::WORST_FIRST.map(|severity| counted(report.count(severity), severity));
-        self.field("findings", &format!("{}{cut}, in {} lines of {reviewed} files", counts.join(", "), report.lines));
+        let cut = match report.findings_cut {
+            0 => String::new(),
+            cut => format!(", {cut} more cut by the workers"),
+        };
+        let counts = report.counts.words();
+        self.field("findings", &format!("{counts}{cut}, in {} lines of {} files", report.lines, report.reviewed));
         let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |count| count.to_string());
         let attempts = format!(
             "{} in {} attempts; {} redelivered, {} retried, {} fenced",
-            report.tasks,
-            report.attempts,
-            known(report.redeliveries),
-            known(report.retried),
-            known(report.fenced)
+            course.tasks,
+            course.attempts,
+            known(course.redeliveries),
+            known(course.retried),
+            known(course.fenced)
         );
         self.field("tasks", &attempts);
-        if !report.by_worker.is_empty() {
+        if !course.by_worker.is_empty() {
             let workers: Vec<String> =
-                report.by_worker.iter().map(|(worker, count)| format!("{worker} {count}")).collect();
+                course.by_worker.iter().map(|(worker, count)| format!("{worker} {count}")).collect();
             self.field("workers", &workers.join(", "));
         }
-        let idle = report.idle.as_secs_f64();
+        let idle = course.idle.as_secs_f64();
         let idle = if idle == 0.0 { String::new() } else { format!(", of which {idle:.1} s waiting") };
         self.field(
             "speed",
-            &format!("{:.0} tasks/s; {:.1} s in all{idle}", report.throughput(), report.took.as_secs_f64()),
+            &format!("{:.0} tasks/s; {:.1} s in all{idle}", course.throughput(), course.took.as_secs_f64()),
         );
-        if let Some(verified) = report.verified {
+        if let Some(verified) = course.verified {
             let words = if verified.holds() {
                 format!("exactly one for each of the {} tasks, read back from the broker", verified.once)
             } else {
                 format!("WRONG: {} tasks have one, {} none, {} several", verified.once, verified.none, verified.more)
             };
             self.field("outcomes", &words);
+        }
+        if let Some(transitions) = course.replayed {
+            let words = format!("{}: {transitions} transitions, folded again to the same decisions", course.run_word());
+            self.field("run", &words);
         }
     }
 
@@ -181,11 +189,6 @@ impl Pen {
     }
 }
 
-fn counted(count: usize, severity: Severity) -> String {
-    let word = severity.plural();
-    format!("{count} {}", if count == 1 { word.trim_end_matches('s') } else { word })
-}
-
 /// A line without what would break it or steer a terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -193,14 +196,16 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::sample;
+    use super::super::course::tests::sample;
     use super::super::verify::Verified;
     use super::*;
 
     #[test]
     fn findings_come_by_severity_with_their_place() {
-        let report =
-            Report { redeliveries: Some(2), verified: Some(Verified { once: 3, none: 0, more: 0 }), ..sample() };
+        let mut reviewed = sample();
+        reviewed.course.redeliveries = Some(2);
+        reviewed.course.verified = Some(Verified { once: 3, none: 0, more: 0 });
+        reviewed.course.replayed = Some(9);
         let expect = "\
 ERRORS 1
   a.rs:1:2  about rust/unwrap [rust/unwrap]
@@ -212,7 +217,7 @@ INFOS 1
   b c.rs:3:2  about rust/todo [rust/todo]
 
 NOT REVIEWED 1
-  d.rs  task s.n
+  d.rs  task s.n2
       too slow [timeout]
 
 files      4 tracked, 1 skipped: 1 no supported language
@@ -221,16 +226,17 @@ tasks      3 in 6 attempts; 2 redelivered, unknown retried, unknown fenced
 workers    w1 3
 speed      2 tasks/s; 2.0 s in all
 outcomes   exactly one for each of the 3 tasks, read back from the broker
+run        r1: 9 transitions, folded again to the same decisions
 ";
-        assert_eq!(text(&report, Look::default()), expect);
+        assert_eq!(text(&reviewed, Look::default()), expect);
     }
 
     #[test]
     fn nothing_is_wider_than_the_terminal_but_a_place() {
-        let mut report = sample();
-        report.findings[0].finding.message = "long ".repeat(40);
-        report.findings[1].path = "d/".repeat(30);
-        let shown = text(&report, Look { width: Some(40), is_coloured: false, most: None });
+        let mut reviewed = sample();
+        reviewed.report.findings[0].finding.message = "long ".repeat(40);
+        reviewed.report.findings[1].path = "d/".repeat(30);
+        let shown = text(&reviewed, Look { width: Some(40), is_coloured: false, most: None });
         for line in shown.lines().filter(|line| !line.contains("d/d/")) {
             assert!(line.chars().count() <= 40, "{line}");
         }
@@ -238,9 +244,9 @@ outcomes   exactly one for each of the 3 tasks, read back from the broker
 
     #[test]
     fn a_file_name_cannot_steer_the_terminal() {
-        let mut report = sample();
-        report.findings[0].path = "a\u{1b}[2J\nb".into();
-        let shown = text(&report, Look::default());
+        let mut reviewed = sample();
+        reviewed.report.findings[0].path = "a\u{1b}[2J\nb".into();
+        let shown = text(&reviewed, Look::default());
         assert!(!shown.contains('\u{1b}') && shown.contains("a\u{fffd}[2J\u{fffd}b:1:2"), "{shown}");
         let coloured = text(&sample(), Look { is_coloured: true, ..Look::default() });
         assert!(coloured.starts_with("\u{1b}[1;31mERRORS 1\u{1b}[0m"));
@@ -248,9 +254,10 @@ outcomes   exactly one for each of the 3 tasks, read back from the broker
 
     #[test]
     fn long_lists_say_how_much_is_left_out() {
-        let mut report = sample();
-        report.findings = vec![report.findings[1].clone(); 5];
-        let shown = text(&report, Look { most: Some(2), ..Look::default() });
+        let mut reviewed = sample();
+        reviewed.report.findings = vec![reviewed.report.findings[1].clone(); 5];
+        reviewed.report.counts.warnings = 5;
+        let shown = text(&reviewed, Look { most: Some(2), ..Look::default() });
         assert!(shown.contains("WARNINGS 5") && shown.contains("  ... and 3 more"), "{shown}");
     }
 }

@@ -1,20 +1,11 @@
-//! Rules: those the workers have, and those a user brings along.
+//! Rules that a user brings along.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nova_client::{Client, Submit};
-use nova_types::{OutcomeKind, Skill};
-use serde::Deserialize;
-
-use super::finding::{Question, Rule};
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What the workers take of a task's own rules, in bytes.
 const MOST: usize = 256 * 1024;
-/// How long the list of rules may take: a worker has to be there, and may be busy.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads a folder of rules into the one text that a task carries.
 ///
@@ -55,32 +46,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct Listed {
-    rules: Vec<Rule>,
-}
-
-/// Asks a worker for the rules in force.
-///
-/// # Errors
-/// When none answers, or it refuses the user's rules.
-pub(crate) async fn in_force(client: &Client, skill: &Skill, own: Option<&str>) -> Result<Vec<Rule>, Failure> {
-    let question = Question { rules: own, list_rules: true, ..Question::default() };
-    let submit = Submit::json(skill.clone(), &question).expect("a plain record always encodes");
-    let ended = client.submit_and_wait(submit, PATIENCE).await?;
-    if ended.outcome.kind != OutcomeKind::Completed {
-        let error = ended.error().map(|error| format!("{}: {}", error.code, error.message)).unwrap_or_default();
-        let failure = Failure::new(Exit::DEAD, "no_rules", format!("the workers did not list their rules: {error}"));
-        return Err(if own.is_some() { failure.help("look at what --rules names") } else { failure });
-    }
-    let listed: Result<Option<Listed>, _> = ended.result();
-    let listed = listed.map_err(|source| Failure::because(Exit::FAILURE, "no_rules", source))?;
-    Ok(listed.map(|listed| listed.rules).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn rules_are_found_deeply_and_their_tests_left_out() {

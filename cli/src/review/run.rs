@@ -1,61 +1,44 @@
-//! Carries a review out: files in, tasks out, outcomes in, report out.
+//! Carries a review out: the workflow is put, a run of it started and followed to its end, and the records read back.
 
-use std::collections::HashMap;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
-use base64::Engine as _;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use nova_client::{Client, Submit, SubmitError, Submitted, TaskOutcome, WaitError};
-use nova_types::{Name, Priority, Skill, TaskId};
-use nova_wire::TaskOptions;
+use futures_util::stream::StreamExt as _;
+use nova_client::{Client, RunFeed, StartRun, StartedRun, TaskOutcome};
+use nova_types::{Name, OutcomeKind, Priority, Skill};
+use nova_workflow::{Part, StartRequest};
+use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::finding::Question;
-use super::git::Listing;
-use super::reader::{Item, read_all};
-use super::report::Report;
-use super::rules;
+use super::course::{Course, Reviewed, review_step};
+use super::definition;
 use super::verify::{self, Before};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Submits under way at once: beyond it the broker is no faster.
-const SUBMITTING: usize = 64;
-/// Tasks that have not ended: bounds the queue and our memory, and is far above what a fleet runs at once.
-const UNENDED: usize = 4096;
-/// As long as fewer have not ended, submitting comes before anything else: enough for 28 workers of 16 slots and their surplus of two.
-const EAGER: usize = 512;
-/// The pause before a submit that a full queue refused is tried again.
-const FULL_PAUSE: Duration = Duration::from_millis(500);
-/// When nothing ended for so long, the time before the next end counts as idle.
-const IDLE: Duration = Duration::from_secs(1);
 /// How often a watcher is told that time has passed.
 const TICK: Duration = Duration::from_millis(200);
+/// The patience of the whole review ends a wait for its outcome, not a time of its own.
+const FOR_EVER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the last transitions of a run may be behind its outcome, which is written after them.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// How a review is done.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct Ask {
+    /// The folder, as a worker on this machine finds it.
+    pub(crate) repo: PathBuf,
     /// How urgent its tasks are.
     pub(crate) priority: Priority,
     /// The largest file that is read, in bytes.
     pub(crate) max_file_bytes: u64,
     /// Rules beside the workers' own.
     pub(crate) rules: Option<String>,
-    /// Whether the report lists the rules in force.
-    pub(crate) lists_rules: bool,
+    /// Whether the report is to hold a SARIF document.
+    pub(crate) sarif: bool,
     /// How long nothing may happen before it is given up.
     pub(crate) patience: Duration,
-}
-
-/// What just happened.
-#[derive(Debug)]
-pub(crate) enum Step<'a> {
-    /// A file was skipped, or its task submitted.
-    Read,
-    /// A task ended.
-    Ended(&'a TaskOutcome),
-    /// A moment has passed.
-    Tick,
 }
 
 /// The skill that reviews.
@@ -63,155 +46,144 @@ pub(crate) fn skill() -> Skill {
     Skill::new("code-review").expect("small letters and a dash make a skill")
 }
 
-/// Reviews everything in the listing; `on` hears of every step, with the report so far.
+/// Reviews a repository; `on` hears of every transition, and of time that passes, with the course so far.
 ///
 /// # Errors
-/// When tasks cannot be submitted, or nothing happens any more.
-pub(crate) async fn review(
-    client: &Client,
-    listing: Listing,
-    plan: &Plan,
-    mut on: impl FnMut(Step<'_>, &Report),
-) -> Result<Report, Failure> {
-    let mut run = Run::new(client, &listing, plan).await?;
+/// When the run cannot be started, fails, or nothing happens any more.
+pub(crate) async fn review(client: &Client, ask: &Ask, mut on: impl FnMut(&Course)) -> Result<Reviewed, Failure> {
+    let before = Before::look(client, &skill(), ask.priority).await?;
     let began = Instant::now();
-    let mut files = read_all(listing, plan.max_file_bytes);
-    let (mut reads, mut last, mut ended_last) = (true, began, began);
-    let (mut submits, mut waits) = (FuturesUnordered::new(), FuturesUnordered::new());
+    let started = start(client, ask).await?;
+    let mut course = Course::of(started.run.clone());
+    let outcome = follow(client, &started, ask.patience, &mut course, &mut on).await?;
+    course.took = began.elapsed();
+    if outcome.outcome.kind != OutcomeKind::Completed {
+        return Err(failed(&outcome, &started));
+    }
+    let report = outcome.result().map_err(|source| Failure::because(Exit::FAILURE, "garbled_report", source))?;
+    let mut reviewed = Reviewed { report: report.unwrap_or_default(), course };
+    read_back(client, &started, ask.priority, &before, &mut reviewed).await?;
+    Ok(reviewed)
+}
+
+async fn start(client: &Client, ask: &Ask) -> Result<StartedRun, Failure> {
+    let plan = definition::plan(ask.priority);
+    definition::put(client, &plan).await?;
+    let repo = ask.repo.to_str().ok_or_else(|| {
+        Failure::usage(format!("the name of {} is not UTF-8, so no task can carry it", ask.repo.display()))
+    })?;
+    let rules = ask.rules.as_deref().unwrap_or_default();
+    let input = json!({"repo": repo, "rules": rules, "max_file_bytes": ask.max_file_bytes, "sarif": ask.sarif});
+    let request = StartRequest {
+        workflow: plan.workflow().workflow.clone(),
+        version: Some(plan.hash().to_owned()),
+        input,
+        restart: None,
+    };
+    // The random half of a time-ordered id.
+    let name = format!("review-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]);
+    let name = Name::new(name).expect("letters, digits and a dash");
+    Ok(client.start_run(StartRun::from(request).with_id(name).with_priority(ask.priority)).await?)
+}
+
+/// Follows the run to its outcome.
+async fn follow(
+    client: &Client,
+    started: &StartedRun,
+    patience: Duration,
+    course: &mut Course,
+    on: &mut impl FnMut(&Course),
+) -> Result<TaskOutcome, Failure> {
+    let mut feed = client.follow_run(&started.run).await?;
+    let mut outcome = pin!(client.wait_run(&started.task, FOR_EVER));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while reads || !submits.is_empty() || !waits.is_empty() {
-        // Up to a point submitting goes first: no worker shall wait because we are busy reading answers.
-        while reads && submits.len() < SUBMITTING && waits.len() < EAGER {
-            let Ok(item) = files.try_recv() else { break };
-            submits.extend(run.read(item).map(|(task, path)| submit(client, task, path)));
-        }
+    let (mut last, mut is_told) = (Instant::now(), true);
+    loop {
         tokio::select! {
-            // Answers before files: beyond that point nobody is served by a longer queue.
             biased;
             _ = ticks.tick() => {
-                on(Step::Tick, &run.report);
-                if last.elapsed() > plan.patience {
-                    return Err(stalled(&run.report, plan.patience));
+                on(course);
+                if last.elapsed() > patience {
+                    return Err(stalled(course, patience));
                 }
             }
-            Some((path, submitted)) = submits.next() => {
-                last = Instant::now();
-                let (path, submitted): (String, Submitted) = (path, submitted?);
-                run.submitted(&submitted, &path);
-                waits.push(wait(client, submitted.skill, submitted.task, path));
-                on(Step::Read, &run.report);
-            }
-            Some((path, ended)) = waits.next() => {
-                let gap = ended_last.elapsed();
-                if gap > IDLE {
-                    run.report.idle += gap;
+            recorded = feed.next(), if is_told => match recorded {
+                Some(recorded) => {
+                    last = Instant::now();
+                    course.take(&recorded?.transition, last);
+                    on(course);
                 }
-                (last, ended_last) = (Instant::now(), Instant::now());
-                let ended: TaskOutcome = ended?;
-                run.report.end(path, &ended);
-                on(Step::Ended(&ended), &run.report);
+                None => is_told = false,
+            },
+            outcome = &mut outcome => {
+                // A run that could not start has no history to wait for.
+                if is_told && outcome.as_ref().is_ok_and(|ended| ended.outcome.kind == OutcomeKind::Completed) {
+                    drain(&mut feed, course).await?;
+                    on(course);
+                }
+                return Ok(outcome?);
             }
-            item = files.recv(), if reads && submits.len() < SUBMITTING && waits.len() < UNENDED => match item {
-                None => reads = false,
-                Some(item) => submits.extend(run.read(item).map(|(task, path)| submit(client, task, path))),
-            }
-        }
-    }
-    run.report.took = began.elapsed();
-    run.finish().await
-}
-
-struct Run<'a> {
-    client: &'a Client,
-    plan: &'a Plan,
-    before: Before,
-    report: Report,
-    /// Every task and its file.
-    tasks: HashMap<TaskId, String>,
-    next: u64,
-}
-
-impl<'a> Run<'a> {
-    async fn new(client: &'a Client, listing: &Listing, plan: &'a Plan) -> Result<Self, Failure> {
-        // The random half of a time-ordered id.
-        let run = format!("r{}", &uuid::Uuid::now_v7().simple().to_string()[20..]);
-        let mut report = Report { run, root: listing.root.clone(), ..Report::default() };
-        if plan.lists_rules {
-            report.rules = rules::in_force(client, &skill(), plan.rules.as_deref()).await?;
-        }
-        let before = Before::look(client, &skill(), plan.priority).await?;
-        Ok(Self { client, plan, before, report, tasks: HashMap::new(), next: 0 })
-    }
-
-    /// Takes note of a file, and makes its task when it is to have one.
-    fn read(&mut self, item: Item) -> Option<(Submit, String)> {
-        match item {
-            Item::Skipped { path, why } => {
-                self.report.skip(path, why);
-                None
-            }
-            Item::Source { path, content } => Some((self.task(&path, &content), path)),
-        }
-    }
-
-    fn task(&mut self, path: &str, content: &[u8]) -> Submit {
-        let text = std::str::from_utf8(content).ok();
-        let question = Question {
-            path,
-            content: text,
-            content_base64: text.is_none().then(|| base64::engine::general_purpose::STANDARD.encode(content)),
-            rules: self.plan.rules.as_deref(),
-            list_rules: false,
-        };
-        self.next += 1;
-        let name = Name::new(format!("{}-{:06}", self.report.run, self.next)).expect("letters, digits and a dash");
-        let labels = [("run".to_owned(), self.report.run.clone())].into();
-        let task = Submit::json(skill(), &question).expect("texts always encode");
-        task.with_id(name)
-            .with_priority(self.plan.priority)
-            .with_options(TaskOptions { labels, ..TaskOptions::default() })
-    }
-
-    fn submitted(&mut self, submitted: &Submitted, path: &str) {
-        self.report.files += 1;
-        self.report.tasks += 1;
-        self.tasks.insert(submitted.task.clone(), path.to_owned());
-    }
-
-    async fn finish(mut self) -> Result<Report, Failure> {
-        let (client, skill) = (self.client, skill());
-        self.report.verified = Some(verify::outcomes(client, &skill, &self.before, &self.tasks).await?);
-        self.report.redeliveries = verify::redeliveries(client, &skill, self.plan.priority, &self.before).await;
-        let events = verify::events(client, &self.before, &self.tasks).await;
-        (self.report.retried, self.report.fenced) = events.unzip();
-        self.report.sort();
-        Ok(self.report)
-    }
-}
-
-/// Submits one task; a queue that is full for the moment is waited for.
-async fn submit(client: &Client, task: Submit, path: String) -> (String, Result<Submitted, SubmitError>) {
-    loop {
-        match client.submit(task.clone()).await {
-            Err(SubmitError::Full { .. }) => tokio::time::sleep(FULL_PAUSE).await,
-            done => return (path, done),
         }
     }
 }
 
-async fn wait(client: &Client, skill: Skill, task: TaskId, path: String) -> (String, Result<TaskOutcome, WaitError>) {
-    // The patience of the whole review ends this, not a time of its own.
-    let for_ever = Duration::from_secs(7 * 24 * 3600);
-    let ended = client.wait(&skill, &task, for_ever).await;
-    (path, ended)
+/// Takes the rest of the history of a run that has ended.
+async fn drain(feed: &mut RunFeed, course: &mut Course) -> Result<(), Failure> {
+    let rest = async {
+        while let Some(recorded) = feed.next().await {
+            course.take(&recorded?.transition, Instant::now());
+        }
+        Ok(())
+    };
+    // The report does not depend on it; numbers that lack the last moment are better than none.
+    tokio::time::timeout(LAST_WORDS, rest).await.unwrap_or(Ok(()))
 }
 
-fn stalled(report: &Report, patience: Duration) -> Failure {
-    let left = report.tasks - report.ended;
-    let message =
-        format!("nothing happened for {} s; {left} of {} tasks have not ended", patience.as_secs(), report.tasks);
+/// Reads back what the broker recorded of the tasks, and what happened on the way.
+async fn read_back(
+    client: &Client,
+    started: &StartedRun,
+    priority: Priority,
+    before: &Before,
+    reviewed: &mut Reviewed,
+) -> Result<(), Failure> {
+    let Reviewed { report, course } = reviewed;
+    let name_of = |item: u32| Part::work(review_step(), item).name(&started.run);
+    let names = (0..u32::try_from(course.tasks).unwrap_or(u32::MAX)).map(name_of).collect();
+    let records = verify::outcomes(client, &skill(), before, &names).await?;
+    let task_of = |item: u32| {
+        let name = name_of(item);
+        records.tasks.get(&name).map_or_else(|| name.to_string(), ToString::to_string)
+    };
+    course.name_failed(report, task_of);
+    course.record(records);
+    course.redeliveries = verify::redeliveries(client, &skill(), priority, before).await;
+    let events = verify::events(client, before, &names).await;
+    (course.retried, course.fenced) = events.unzip();
+    Ok(())
+}
+
+fn failed(outcome: &TaskOutcome, started: &StartedRun) -> Failure {
+    let (code, message) = outcome.error().map(|error| (error.code.to_string(), error.message)).unwrap_or_default();
+    let failure = Failure::new(Exit::DEAD, code.clone(), format!("the review failed: {message}"));
+    let failure = match code.as_str() {
+        "not_allowed" => failure
+            .help("the worker list-files says below which folders it may list: NOVA__LIST_FILES__ROOTS")
+            .help("a fleet started by nova dev may list any"),
+        "not_found" => failure.help("the worker list-files has to run where the repository is"),
+        _ => failure,
+    };
+    failure.help(format!("nova run show {}", started.run))
+}
+
+fn stalled(course: &Course, patience: Duration) -> Failure {
+    let left = match course.tasks.saturating_sub(course.ended) {
+        0 => "the run has not ended".to_owned(),
+        left => format!("{left} of {} tasks have not ended", course.tasks),
+    };
+    let message = format!("nothing happened for {} s; {left}", patience.as_secs());
     Failure::new(Exit::TIMED_OUT, "stalled", message)
-        .help("is a worker of skill code-review there? nova worker ls")
-        .help(format!("the tasks go on; they are labelled run={}", report.run))
+        .help("are workers of the skills list-files, code-review and report there? nova worker ls")
+        .help(format!("the run goes on: nova run watch {}", course.run_word()))
 }

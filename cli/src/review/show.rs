@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
+use nova_review::{Found, Report, Severity, Skip, Skipped};
 use serde::Serialize;
 
-use super::finding::{Severity, Skip};
+use super::course::{Failed, Reviewed};
 use super::render::{self, Look};
-use super::report::{Failed, Found, Report, Skipped};
-use super::sarif;
 use super::verify::Verified;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -29,12 +28,13 @@ enum Line<'a> {
 #[derive(Serialize)]
 struct Summary<'a> {
     run: &'a str,
-    root: String,
+    root: &'a str,
+    commit: Option<&'a str>,
     files: u64,
     lines: u64,
-    errors: usize,
-    warnings: usize,
-    infos: usize,
+    errors: u64,
+    warnings: u64,
+    infos: u64,
     findings_cut: u64,
     skipped: BTreeMap<Skip, u64>,
     failed: usize,
@@ -49,6 +49,9 @@ struct Summary<'a> {
     tasks_per_second: f64,
     outcomes: Option<Verified>,
     exactly_one_outcome_each: Option<bool>,
+    /// Transitions of the run's history that gave the same decisions again; only when it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sarif: Option<String>,
 }
@@ -57,18 +60,19 @@ struct Summary<'a> {
 ///
 /// # Errors
 /// When stdout is gone.
-pub(crate) fn show(out: &Out, report: &Report, sarif: Option<&Path>, most: Option<usize>) -> Result<(), Failure> {
+pub(crate) fn show(out: &Out, reviewed: &Reviewed, sarif: Option<&Path>, most: Option<usize>) -> Result<(), Failure> {
     let sarif = sarif.map(|path| path.display().to_string());
+    let Reviewed { report, course } = reviewed;
     if out.is_json() {
         report.findings.iter().try_for_each(|found| out.json(&Line::Finding(found)))?;
         report.skipped.iter().try_for_each(|skipped| out.json(&Line::Skipped(skipped)))?;
-        report.failed.iter().try_for_each(|failed| out.json(&Line::Failed(failed)))?;
-        return out.json(&Line::Summary(Box::new(summary(report, sarif))));
+        course.failed.iter().try_for_each(|failed| out.json(&Line::Failed(failed)))?;
+        return out.json(&Line::Summary(Box::new(summary(reviewed, sarif))));
     }
     let is_terminal = out.shape() == Shape::Table;
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = is_terminal.then(width);
-    let mut text = render::text(report, Look { width, is_coloured: is_terminal && !no_colour, most });
+    let mut text = render::text(reviewed, Look { width, is_coloured: is_terminal && !no_colour, most });
     if let Some(sarif) = sarif {
         text.push_str(&format!("sarif      {sarif}\n"));
     }
@@ -81,29 +85,32 @@ fn width() -> usize {
     told.map(|size| usize::from(size.ws_col)).filter(|columns| *columns >= 40).unwrap_or(80)
 }
 
-fn summary(report: &Report, sarif: Option<String>) -> Summary<'_> {
+fn summary(reviewed: &Reviewed, sarif: Option<String>) -> Summary<'_> {
+    let Reviewed { report, course } = reviewed;
     Summary {
-        run: &report.run,
-        root: report.root.display().to_string(),
+        run: course.run_word(),
+        root: &report.root,
+        commit: report.commit.as_deref(),
         files: report.files,
         lines: report.lines,
-        errors: report.count(Severity::Error),
-        warnings: report.count(Severity::Warning),
-        infos: report.count(Severity::Info),
-        findings_cut: report.cut,
+        errors: report.counts.errors,
+        warnings: report.counts.warnings,
+        infos: report.counts.infos,
+        findings_cut: report.findings_cut,
         skipped: report.skips(),
-        failed: report.failed.len(),
-        tasks: report.tasks,
-        attempts: report.attempts,
-        redelivered: report.redeliveries,
-        retried: report.retried,
-        fenced: report.fenced,
-        workers: &report.by_worker,
-        took_ms: report.took.as_millis(),
-        idle_ms: report.idle.as_millis(),
-        tasks_per_second: (report.throughput() * 10.0).round() / 10.0,
-        outcomes: report.verified,
-        exactly_one_outcome_each: report.verified.map(Verified::holds),
+        failed: course.failed.len(),
+        tasks: course.tasks,
+        attempts: course.attempts,
+        redelivered: course.redeliveries,
+        retried: course.retried,
+        fenced: course.fenced,
+        workers: &course.by_worker,
+        took_ms: course.took.as_millis(),
+        idle_ms: course.idle.as_millis(),
+        tasks_per_second: (course.throughput() * 10.0).round() / 10.0,
+        outcomes: course.verified,
+        exactly_one_outcome_each: course.verified.map(Verified::holds),
+        replayed: course.replayed,
         sarif,
     }
 }
@@ -117,19 +124,25 @@ pub(crate) fn write_sarif(report: &Report, path: &Path) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut text = serde_json::to_vec_pretty(&sarif::log(report)).expect("a plain record always encodes");
-    text.push(b'\n');
+    let Some(sarif) = &report.sarif else {
+        return Err(Failure::new(
+            Exit::FAILURE,
+            "no_sarif",
+            "the report came without the SARIF document it was asked for",
+        ));
+    };
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(format!(".{}", std::process::id()));
-    std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, path)).map_err(failed)
+    std::fs::write(&fresh, format!("{sarif}\n")).and_then(|()| std::fs::rename(&fresh, path)).map_err(failed)
 }
 
 /// How the process ends: by the records first, then the dead tasks, then the findings that count as failure.
-pub(crate) fn exit(report: &Report, fail_from: Option<Severity>) -> Exit {
-    if report.verified.is_some_and(|verified| !verified.holds()) {
+pub(crate) fn exit(reviewed: &Reviewed, fail_from: Option<Severity>) -> Exit {
+    let Reviewed { report, course } = reviewed;
+    if course.verified.is_some_and(|verified| !verified.holds()) {
         return Exit::FAILURE;
     }
-    if !report.failed.is_empty() {
+    if !course.failed.is_empty() {
         return Exit::DEAD;
     }
     let is_bad = |found: &Found| fail_from.is_some_and(|least| found.finding.severity >= least);
@@ -138,19 +151,19 @@ pub(crate) fn exit(report: &Report, fail_from: Option<Severity>) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::sample;
+    use super::super::course::tests::sample;
     use super::*;
 
     #[test]
     fn the_exit_code_tells_the_worst() {
-        let mut report = sample();
-        assert_eq!(exit(&report, None), Exit::DEAD);
-        report.failed.clear();
-        assert_eq!(exit(&report, None), Exit::OK);
-        assert_eq!(exit(&report, Some(Severity::Error)), Exit::FAILURE);
-        report.findings.retain(|found| found.finding.severity == Severity::Info);
-        assert_eq!(exit(&report, Some(Severity::Warning)), Exit::OK);
-        report.verified = Some(Verified { once: 0, none: 1, more: 0 });
-        assert_eq!(exit(&report, None), Exit::FAILURE);
+        let mut reviewed = sample();
+        assert_eq!(exit(&reviewed, None), Exit::DEAD);
+        reviewed.course.failed.clear();
+        assert_eq!(exit(&reviewed, None), Exit::OK);
+        assert_eq!(exit(&reviewed, Some(Severity::Error)), Exit::FAILURE);
+        reviewed.report.findings.retain(|found| found.finding.severity == Severity::Info);
+        assert_eq!(exit(&reviewed, Some(Severity::Warning)), Exit::OK);
+        reviewed.course.verified = Some(Verified { once: 0, none: 1, more: 0 });
+        assert_eq!(exit(&reviewed, None), Exit::FAILURE);
     }
 }

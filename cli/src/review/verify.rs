@@ -1,11 +1,11 @@
 //! Reads back what the broker recorded of a review: the outcomes one by one, and what happened on the way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use nova_broker::{BrokerError, BrokerRef, Scan, Stored};
 use nova_client::{Client, QueryError};
-use nova_types::{Priority, Skill, TaskId};
-use nova_wire::{EventKind, TaskEventRecord, assets, subject};
+use nova_types::{Name, Priority, Skill, TaskId};
+use nova_wire::{EventKind, TaskEventRecord, assets, name, parse_outcome, subject};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -29,6 +29,19 @@ impl Verified {
     pub(crate) fn holds(self) -> bool {
         self.none == 0 && self.more == 0
     }
+}
+
+/// What the outcomes of a review's tasks say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records {
+    /// How they stand.
+    pub(crate) verified: Verified,
+    /// Attempts made.
+    pub(crate) attempts: u64,
+    /// Tasks by the worker that ended them.
+    pub(crate) by_worker: BTreeMap<String, u64>,
+    /// The tasks by their names.
+    pub(crate) tasks: HashMap<Name, TaskId>,
 }
 
 /// How far the broker's records were before a review.
@@ -71,7 +84,7 @@ async fn lane(broker: &BrokerRef, skill: &Skill, priority: Priority) -> Option<L
     Some(Lane { deliveries: info.deliveries, delivered: info.delivered.max(first.saturating_sub(1)) })
 }
 
-/// Counts the outcomes of every task.
+/// Reads the outcomes of every task and counts them.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -79,27 +92,33 @@ pub(crate) async fn outcomes(
     client: &Client,
     skill: &Skill,
     before: &Before,
-    tasks: &HashMap<TaskId, String>,
-) -> Result<Verified, Failure> {
-    let mut counts: HashMap<&TaskId, u64> = tasks.keys().map(|task| (task, 0)).collect();
-    let filter = subject::outcomes_of_scope(skill, client.scope());
+    names: &HashSet<Name>,
+) -> Result<Records, Failure> {
+    let mut counts: HashMap<&Name, u64> = names.iter().map(|name| (name, 0)).collect();
+    let mut records = Records::default();
+    // A run's tasks have names of their own, in the scope of the run's partition.
+    let filter = subject::outcomes_of(skill);
     let read = pages(client.broker(), assets::OUTCOMES, &filter, before.outcomes + 1, |stored| {
-        if let Some((_, task)) = subject::parse_outcome(&stored.subject)
-            && let Some((task, _)) = tasks.get_key_value(&task)
-        {
-            *counts.entry(task).or_default() += 1;
+        let Some((_, task)) = subject::parse_outcome(&stored.subject) else { return };
+        let Some(count) = counts.get_mut(task.name()) else { return };
+        *count += 1;
+        if let Some(Ok(outcome)) = stored.headers.get(name::OUTCOME).map(parse_outcome) {
+            records.attempts += u64::from(outcome.attempt);
+            if let Some(worker) = outcome.worker {
+                *records.by_worker.entry(worker.to_string()).or_default() += 1;
+            }
         }
+        records.tasks.insert(task.name().clone(), task);
     });
     read.await.map_err(|source| failed("read the outcomes back", source))?;
-    let mut verified = Verified::default();
     for count in counts.values() {
         match count {
-            0 => verified.none += 1,
-            1 => verified.once += 1,
-            _ => verified.more += 1,
+            0 => records.verified.none += 1,
+            1 => records.verified.once += 1,
+            _ => records.verified.more += 1,
         }
     }
-    Ok(verified)
+    Ok(records)
 }
 
 /// Counts deliveries beyond the first, exactly while nobody else uses the queue; `None` when it cannot be seen.
@@ -114,12 +133,12 @@ fn beyond_the_first(before: Lane, after: Lane) -> u64 {
 }
 
 /// Counts what was retried and fenced, by the fleet's events; `None` when they cannot be read.
-pub(crate) async fn events(client: &Client, before: &Before, tasks: &HashMap<TaskId, String>) -> Option<(u64, u64)> {
+pub(crate) async fn events(client: &Client, before: &Before, names: &HashSet<Name>) -> Option<(u64, u64)> {
     let (mut retried, mut fenced) = (0, 0);
     let from = before.events? + 1;
     let read = pages(client.broker(), assets::EVENTS, subject::ALL_TASK_EVENTS, from, |stored| {
         let Ok(event) = serde_json::from_slice::<TaskEventRecord>(&stored.body) else { return };
-        if tasks.contains_key(&event.task) {
+        if names.contains(event.task.name()) {
             retried += u64::from(event.kind == EventKind::Retried);
             fenced += u64::from(event.kind == EventKind::Fenced);
         }

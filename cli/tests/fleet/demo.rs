@@ -22,7 +22,7 @@ fn many_files() -> Repo {
 }
 
 #[tokio::test]
-async fn a_worker_is_killed_and_every_task_has_exactly_one_outcome() {
+async fn a_worker_and_a_coordinator_are_killed_and_every_task_has_exactly_one_outcome() {
     let (home, repo) = (Home::new(), many_files());
     let mut command = home.nova(&["demo", "--repo", repo.path(), "--json"]);
     command.env("TMPDIR", home.dir.path());
@@ -33,7 +33,16 @@ async fn a_worker_is_killed_and_every_task_has_exactly_one_outcome() {
     // A killed worker uses up no attempt; its tasks come again.
     assert!(summary["redelivered"].as_u64().unwrap() > 0, "{summary}\n{}", ended.stderr);
     assert_eq!(summary["attempts"], 240);
-    for said in ["kill -9   code-review-", "was killed (SIGKILL)", "runs again as process", "lease", "again"] {
+    assert!(summary["replayed"].as_u64().unwrap() > 3, "the history gives the same decisions: {summary}");
+    for said in [
+        "kill -9   code-review-",
+        "kill -9   coordinator-",
+        "code-review-1 was killed (SIGKILL)",
+        "coordinator-1 was killed (SIGKILL)",
+        "runs again as process",
+        "lease",
+        "again",
+    ] {
         assert!(ended.stderr.contains(said), "no `{said}` in {}", ended.stderr);
     }
     assert!(!ended.stderr.contains('\u{1b}'));

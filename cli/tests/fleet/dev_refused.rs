@@ -16,7 +16,7 @@ fn check(ended: &Ended, code: i32, words: &[&str]) {
 #[tokio::test]
 async fn a_second_fleet_in_the_same_store_is_refused() {
     let home = Home::new();
-    let dev = home.dev(&["--workers", "echo=1,shell=0,http=0,code-review=0"]).await;
+    let dev = home.dev(&["--workers", "echo=1,shell=0,http=0,code-review=0,list-files=0,report=0"]).await;
     let store = dev.ready["store"].as_str().unwrap();
     let second = home.run(&["dev", "--port", "0", "--store", store]).await;
     check(&second, 5, &["store_in_use", &format!("process {}", dev.process.pid()), "--store"]);

@@ -8,4 +8,5 @@ mod dev_refused;
 mod repo;
 mod review;
 mod review_odd;
+mod shipped;
 mod support;

@@ -54,9 +54,14 @@ async fn every_language_is_reviewed_and_every_task_has_one_outcome() {
     assert_eq!((&summary["redelivered"], &summary["fenced"]), (&0.into(), &0.into()));
     assert_eq!(summary["skipped"], serde_json::json!({"unsupported_language": 1}));
     check_sarif(&std::fs::read(home.dir.path().join("out/r.sarif")).unwrap(), places.len());
-    // Its tasks can be found by their label.
+    // Its tasks can be found by their run, and the run itself like any other.
+    let run = summary["run"].as_str().unwrap();
     let listed = home.run(&["task", "ls", "--json"]).await;
-    assert!(listed.stdout.contains(summary["run"].as_str().unwrap()), "{}", listed.stdout);
+    assert!(listed.stdout.contains(run), "{}", listed.stdout);
+    let listed = home.run(&["run", "ls", "--workflow", "review", "--status", "completed", "--json"]).await;
+    assert!(listed.stdout.contains(run), "{} {}", listed.stdout, listed.stderr);
+    let verified = home.run(&["run", "verify", run]).await;
+    assert_eq!(verified.code, Some(0), "{}", verified.stderr);
 }
 
 fn check_sarif(bytes: &[u8], findings: usize) {
@@ -111,6 +116,20 @@ async fn rules_of_ones_own_are_applied_and_wrong_ones_are_told() {
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stdout.contains("NOT REVIEWED 6") && ended.stdout.contains("bad_rules"), "{}", ended.stdout);
     assert!(ended.stdout.contains("exactly one for each of the 6 tasks"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn another_urgency_leaves_the_workflow_of_others_alone() {
+    let (home, repo) = (Home::new(), five_languages());
+    let _dev = home.reviewers().await;
+    for priority in ["normal", "low", "normal"] {
+        let ended = home.run(&["review", repo.path(), "--priority", priority]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stdout.contains("exactly one for each of the 6 tasks"), "{}", ended.stdout);
+    }
+    let listed = home.run(&["workflow", "ls", "--json"]).await;
+    let names: Vec<Value> = lines(&listed).iter().map(|line| line["workflow"].clone()).collect();
+    assert_eq!(names, ["review", "review-low"], "{} {}", listed.stdout, listed.stderr);
 }
 
 #[tokio::test]
