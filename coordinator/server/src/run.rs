@@ -4,12 +4,14 @@
 //! out acks what led to it only then. The decisions themselves are `nova-engine`'s.
 
 mod actor;
+mod batch;
 mod definitions;
 mod effects;
 mod end;
 mod fold;
 pub(crate) mod intake;
 mod mail;
+mod marks;
 mod place;
 pub(crate) mod retention;
 mod runs;

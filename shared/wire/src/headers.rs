@@ -70,6 +70,8 @@ pub mod name {
     pub const TIMER: &str = "Nova-Timer";
     /// What a run's history message comes to, so that lists need no body.
     pub const TRANSITION: &str = "Nova-Transition";
+    /// On a run's history message: which earlier transitions its writer has carried out, such as `4 6-9`.
+    pub const EMITTED: &str = "Nova-Emitted";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// W3C trace state.

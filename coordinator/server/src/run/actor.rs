@@ -3,19 +3,18 @@
 //! What arrives while a transition is on its way is folded into the next one. A letter is answered once what it led to is
 //! recorded and carried out; before that it comes again, to whichever coordinator.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nova_engine::run::{Effect, part_of};
+use nova_engine::run::Effect;
 use nova_runtime::Metric;
 use nova_types::{OutcomeKind, run_skill};
-use nova_workflow::{Event, Part};
+use nova_workflow::Event;
 use tokio::sync::mpsc;
 
+use super::batch::{Batch, Sorted};
 use super::effects::{Doer, Round};
 use super::end;
-use super::fold::Fold;
 use super::mail::{Letter, News, Verdict};
 use super::place::Place;
 use super::runs::Runs;
@@ -43,30 +42,6 @@ pub(crate) struct Actor {
     number: u64,
     inbox: mpsc::Receiver<Letter>,
     state: Option<State>,
-}
-
-/// A batch on its way.
-#[derive(Default)]
-struct Batch {
-    /// Not recorded yet.
-    open: Vec<Letter>,
-    /// Recorded, or known to be; answered once all is carried out.
-    done: Vec<Letter>,
-    /// Whether the history was read since the batch came.
-    is_fresh: bool,
-    /// Whether the run is known to exist.
-    exists: bool,
-}
-
-/// What a batch comes to before it is recorded.
-struct Sorted {
-    events: Vec<Event>,
-    /// Recorded with these events.
-    counted: Vec<Letter>,
-    /// Left for the next transition.
-    rest: Vec<Letter>,
-    /// Ends that no task under way has.
-    unknown: Vec<Letter>,
 }
 
 impl Actor {
@@ -102,7 +77,9 @@ impl Actor {
                     is_noted = true;
                 }
                 None => {
-                    self.note_last().await;
+                    if !self.note_last().await {
+                        continue;
+                    }
                     if self.runs.leave(&self.place.run, self.number, &self.inbox) {
                         return;
                     }
@@ -133,6 +110,11 @@ impl Actor {
         }
     }
 
+    /// Whether it is to stay until all is known to be carried out. What an ended run has decided no longer matters to it.
+    fn is_behind(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.last > 0 && !state.is_ended() && state.is_behind())
+    }
+
     fn give_back(&mut self, trouble: &Trouble) -> Verdict {
         // What is held may be what was not understood, or only half carried out: it is read again.
         self.state = None;
@@ -157,14 +139,15 @@ impl Actor {
                 continue;
             }
             self.catch_up(batch).await?;
-            let sorted = self.sort(batch).await?;
+            let Some(state) = &mut self.state else { continue };
+            let sorted = batch.sort(&shared.parts, &self.place.run, state).await?;
             if !sorted.unknown.is_empty() && !batch.is_fresh {
                 // Another coordinator may have started the task, or counted its end already.
                 batch.open = sorted.all();
                 self.refresh(batch).await?;
                 continue;
             }
-            let Sorted { events, mut counted, rest, unknown } = sorted;
+            let Sorted { events, mut counted, rest, unknown, ends } = sorted;
             let (again, early): (Vec<Letter>, Vec<Letter>) = unknown.into_iter().partition(|letter| letter.is_again);
             early.into_iter().for_each(|letter| letter.settle(Verdict::Later(LOOK_AGAIN)));
             // What is recorded next proves that the run was seen as it is: such an end was counted before.
@@ -177,6 +160,7 @@ impl Actor {
             }
             let is_start = matches!(events.first(), Some(Event::Started(_)));
             if let Some(effects) = self.record(events).await? {
+                shared.parts.metrics.add(Metric::RunOutcomesFolded, &[], ends);
                 batch.done.extend(counted);
                 batch.open.extend(rest);
                 batch.is_fresh = true;
@@ -247,89 +231,40 @@ impl Actor {
     async fn catch_up(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
         let runs = Arc::clone(&self.runs);
         let parts = &runs.shared.parts;
-        let Some(state) = &mut self.state else { return Ok(()) };
-        if state.last == 0 || !state.is_behind(parts, batch.open.iter().any(|letter| letter.is_again)) {
+        let Some(state) = self.state.as_mut().filter(|state| state.last > 0 && state.is_behind()) else {
+            return Ok(());
+        };
+        for letter in &mut batch.open {
+            // That its start was recorded shows that it came before, whatever the broker remembers.
+            letter.is_again |= matches!(letter.news, News::Start(_));
+        }
+        if state.is_left_behind(parts, batch.open.iter().any(|letter| letter.is_again)) {
+            let news = self.recover().await?;
+            batch.open.extend(news.into_iter().map(Letter::own));
             return Ok(());
         }
-        let (effects, round) = state.recover(parts).await?;
+        // Whoever decided is most likely at it. What led to it is answered when that is known to be done.
+        let (again, open): (Vec<Letter>, Vec<Letter>) = batch.open.drain(..).partition(|letter| letter.is_again);
+        again.into_iter().for_each(|letter| letter.settle(Verdict::Later(RETRY)));
+        batch.open = open;
+        Ok(())
+    }
+
+    /// Carries out all that is not known to be.
+    async fn recover(&mut self) -> Result<Vec<News>, Trouble> {
+        let runs = Arc::clone(&self.runs);
+        let Some(state) = &mut self.state else { return Ok(Vec::new()) };
+        let (effects, round) = state.recover(&runs.shared.parts).await?;
         tracing::info!(run = %self.place.run, effects = effects.len(), "carrying out what another decided");
-        if let Some(doer) = self.doer(round) {
-            let news = doer.carry_out(effects).await?;
-            batch.open.extend(news.into_iter().map(Letter::own));
-        }
+        let news = match self.doer(round) {
+            Some(doer) => doer.carry_out(effects).await?,
+            None => Vec::new(),
+        };
         if let Some(state) = &mut self.state {
             state.all_carried_out();
         }
         self.hand_on_room();
-        Ok(())
-    }
-
-    /// Sorts what arrived: what happened to the run, what is known already, and what is not understood.
-    async fn sort(&mut self, batch: &mut Batch) -> Result<Sorted, Trouble> {
-        let parts = &self.runs.shared.parts;
-        let run_id = &self.place.run;
-        let mut sorted = Sorted { events: vec![], counted: vec![], rest: vec![], unknown: vec![] };
-        let Some(state) = &mut self.state else {
-            sorted.rest = std::mem::take(&mut batch.open);
-            return Ok(sorted);
-        };
-        if state.run.started().is_none() {
-            // Its start alone: all else is understood behind it.
-            for letter in std::mem::take(&mut batch.open) {
-                match &letter.news {
-                    News::Start(start) if sorted.events.is_empty() => {
-                        sorted.events.push(Event::Started(Box::new(start.started.clone())));
-                        sorted.counted.push(letter);
-                    }
-                    _ => sorted.rest.push(letter),
-                }
-            }
-            return Ok(sorted);
-        }
-        let (mut fold, mut seen) = (Fold::default(), HashSet::<Part>::new());
-        let mut others = Vec::new();
-        for letter in std::mem::take(&mut batch.open) {
-            match &letter.news {
-                News::Start(start) => {
-                    if state.run.started().is_some_and(|started| started.task == start.started.task) {
-                        sorted.counted.push(letter);
-                    } else {
-                        letter.settle(Verdict::Taken);
-                    }
-                }
-                News::Order(order) if state.run.started().is_some_and(|started| started.task != order.0) => {
-                    letter.settle(Verdict::Taken);
-                }
-                _ if state.is_ended() => sorted.counted.push(letter),
-                News::Outcome(ended) => match part_of(&state.run, &ended.name) {
-                    Some(part) => {
-                        if seen.insert(part.clone()) {
-                            fold.add(parts, run_id, &state.plan, &mut state.shelf, part, ended).await?;
-                        }
-                        sorted.counted.push(letter);
-                    }
-                    None => sorted.unknown.push(letter),
-                },
-                News::Refused(end) => {
-                    if part_of(&state.run, &end.part.name(run_id)).is_some() && seen.insert(end.part.clone()) {
-                        fold.push((**end).clone());
-                    }
-                    sorted.counted.push(letter);
-                }
-                News::Order(order) => {
-                    others.push(order.1.clone());
-                    sorted.counted.push(letter);
-                }
-                News::Event(event) => {
-                    others.push((**event).clone());
-                    sorted.counted.push(letter);
-                }
-            }
-        }
-        parts.metrics.add(Metric::RunOutcomesFolded, &[], seen.len() as u64);
-        sorted.events = fold.events(parts, run_id, &mut state.shelf).await?;
-        sorted.events.extend(others);
-        Ok(sorted)
+        Ok(news)
     }
 
     /// Lets the engine decide, and appends that; says what is to be carried out when it stands.
@@ -401,7 +336,9 @@ impl Actor {
 
     /// Notes in the history what is carried out: nothing more is to be published should the run be read again.
     async fn note(&mut self) {
-        if self.state.as_ref().is_none_or(|state| !state.is_to_be_noted()) {
+        let Some(state) = &mut self.state else { return };
+        state.rest();
+        if !state.is_to_be_noted() {
             return;
         }
         match self.record(Vec::new()).await {
@@ -421,21 +358,32 @@ impl Actor {
         }
     }
 
-    /// The same before the run leaves memory: by now others have noted what they carried out.
-    async fn note_last(&mut self) {
+    /// The same before the run leaves memory; says whether it may. Not while it is not known whether all is carried out.
+    async fn note_last(&mut self) -> bool {
+        match self.look_back().await {
+            Ok(may_leave) => may_leave,
+            Err(trouble) => {
+                self.give_back(&trouble);
+                true
+            }
+        }
+    }
+
+    async fn look_back(&mut self) -> Result<bool, Trouble> {
         let runs = Arc::clone(&self.runs);
-        if let Some(state) = self.state.as_mut().filter(|state| state.has_unnoted())
-            && let Err(trouble) = state.refresh(&runs.shared.parts, &self.place).await
-        {
-            self.give_back(&trouble);
+        let (parts, stop) = (&runs.shared.parts, &runs.shared.stop);
+        let is_behind = self.is_behind();
+        let Some(state) = self.state.as_mut() else { return Ok(true) };
+        if is_behind {
+            // By now others have noted what they carried out.
+            state.refresh(parts, &self.place).await?;
+            if state.is_behind() && (state.is_left_behind(parts, false) || stop.is_cancelled()) {
+                let news = self.recover().await?;
+                let mut batch = Batch { open: news.into_iter().map(Letter::own).collect(), ..Batch::default() };
+                self.work_off(&mut batch).await?;
+            }
         }
         self.note().await;
-    }
-}
-
-impl Sorted {
-    /// All letters again, as they came.
-    fn all(self) -> Vec<Letter> {
-        self.counted.into_iter().chain(self.rest).chain(self.unknown).collect()
+        Ok(!self.is_behind())
     }
 }

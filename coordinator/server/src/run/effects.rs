@@ -107,7 +107,7 @@ impl Doer<'_> {
         }
         let body: Bytes = serde_json::to_vec(&order.input).expect("a JSON value always encodes").into();
         let mut headers = self.task_headers(&order, &id);
-        let mut message = Message::new(subject::task(&order.skill, order.priority), body);
+        let mut message = Message::new(subject::task_for(&order.skill, order.priority, &headers), body);
         if message.body.len() > limits::INLINE_BYTES {
             match shelf::put(&self.shared.parts, &self.place.run, message.body.clone()).await {
                 Ok(blob) => {
@@ -171,7 +171,7 @@ impl Doer<'_> {
             .with(name::RUN, self.place.run.as_str());
         let message = Message::new(subject::schedule(&run_skill(), &id), Bytes::new()).with_headers(headers);
         // What stands there is the very timer, set by a round that broke off.
-        publish(self.shared, message, Expect::NOTHING).await.map(|_| ())
+        stored(self.shared, message, Expect::NOTHING).await
     }
 
     /// Withdraws a timer; it is looked for first, for a purge by subject is dear and most have fired.
@@ -187,7 +187,17 @@ impl Doer<'_> {
     async fn cancel(&self, part: &Part, skill: &Skill) -> Result<(), Halted> {
         let id = self.place.task(part.name(&self.place.run));
         let message = Message::new(subject::cancel(skill, &id), Bytes::new());
-        publish(self.shared, message, Expect::Any).await.map(|_| ())
+        stored(self.shared, message, Expect::Any).await
+    }
+}
+
+/// Publishes where a stream must be.
+async fn stored(shared: &Shared, message: Message, expect: Expect) -> Result<(), Halted> {
+    let subject = message.subject.clone();
+    match publish(shared, message, expect).await? {
+        Sent::Stored | Sent::Conflict => Ok(()),
+        Sent::NoStream => Err(Halted::Refused(PublishError::NoStream { subject })),
+        Sent::TooLarge => Err(Halted::Refused(PublishError::TooLarge { subject, bytes: 0 })),
     }
 }
 

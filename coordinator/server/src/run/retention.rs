@@ -8,6 +8,7 @@ use nova_runtime::{Metric, Shutdown};
 use nova_types::{RunId, RunStatus};
 use nova_wire::{RunSummary, assets, name, subject};
 use nova_workflow::Event;
+use tokio::time::Instant;
 
 use super::effects::Halted;
 use super::mail::{Letter, News};
@@ -19,6 +20,9 @@ use crate::leader::{self, Leadership};
 const LOOKED_AT: usize = 2000;
 /// How many runs one round deletes: a purge by subject is dear.
 const DELETED: usize = 200;
+
+/// How long nothing more is looked at once all that is old was: runs that are open are among it each time.
+const REST: Duration = Duration::from_secs(600);
 
 /// How the part works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,12 @@ enum Error {
     Room(#[from] Halted),
 }
 
+/// How far the walk over old history has come.
+struct Walk {
+    from: u64,
+    rest_until: Option<Instant>,
+}
+
 /// The part.
 pub(crate) struct Service {
     pub(crate) runs: Arc<Runs>,
@@ -51,34 +61,36 @@ impl Service {
     /// Works while it leads, until told to stop.
     pub(crate) async fn run(&self, shutdown: &Shutdown) {
         let mut rounds = self.leadership.rounds(self.options.every, shutdown.token());
-        let mut from = 1;
+        let mut walk = Walk { from: 1, rest_until: None };
         while let Some(known) = rounds.next().await {
             if known == leader::Memory::Gone {
-                from = 1;
+                walk = Walk { from: 1, rest_until: None };
             }
-            if let Err(error) = self.round(&mut from).await {
+            if let Err(error) = self.round(&mut walk).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "runs were not looked through");
             }
         }
     }
 
-    async fn round(&self, from: &mut u64) -> Result<(), Error> {
-        self.delete_old(from).await?;
+    async fn round(&self, walk: &mut Walk) -> Result<(), Error> {
+        self.delete_old(walk).await?;
         self.put_room_right().await
     }
 
     /// Walks over history from its oldest message on, as far as it is old.
-    async fn delete_old(&self, from: &mut u64) -> Result<(), Error> {
+    async fn delete_old(&self, walk: &mut Walk) -> Result<(), Error> {
         let parts = &self.runs.shared.parts;
+        if walk.rest_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(());
+        }
         let mut deleted = 0;
         for _ in 0..LOOKED_AT {
-            let found = parts.broker.inspect(assets::RUNS.to_owned(), subject::ALL_RUNS.to_owned(), *from).await?;
+            let found = parts.broker.inspect(assets::RUNS.to_owned(), subject::ALL_RUNS.to_owned(), walk.from).await?;
             let Some(found) = found.filter(|found| parts.clock.now().since(found.stored.at) > self.options.keep) else {
-                // What is younger comes next; runs that were open are looked at again.
-                *from = 1;
+                *walk = Walk { from: 1, rest_until: Some(Instant::now() + REST.min(self.options.keep / 10)) };
                 return Ok(());
             };
-            *from = found.stored.sequence + 1;
+            walk.from = found.stored.sequence + 1;
             let Some((_, run)) = subject::parse_run(&found.stored.subject) else { continue };
             if self.delete(run).await? {
                 deleted += 1;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nova_broker::{BrokerError, Bucket, Expect, Message, PublishError, Scan};
+use nova_broker::{BrokerError, Bucket, Expect, Message, PublishError, Scan, Stored};
 use nova_types::{RunId, WorkflowName};
 use nova_wire::{Headers, assets, name, subject};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use crate::Parts;
 
 /// How long the mark of a wait that is over stays: nobody watches it.
 const MARK_TTL: &str = "60s";
+/// How many that wait are looked at in one round: those behind them have time.
+const LOOKED_AT: usize = 100;
 /// How often a record that others write as well is tried before it is put off.
 const TRIES: usize = 50;
 
@@ -131,12 +133,12 @@ impl Slots {
             .collect())
     }
 
-    /// The runs of a workflow that wait, oldest first.
+    /// Some of the runs of a workflow that wait, oldest first.
     pub(crate) async fn waiting(&self, workflow: &WorkflowName) -> Result<Vec<RunId>, BrokerError> {
-        let entries = self.bucket.entries_of(&format!("wait.{workflow}.*")).await?;
-        let mut lined: Vec<_> = entries.into_iter().map(|entry| (entry.revision, entry.key)).collect();
-        lined.sort();
-        Ok(lined.into_iter().filter_map(|(_, key)| run_of(&key)).collect())
+        let keys = subject::bucket_key(assets::WORKFLOWS_BUCKET, &format!("wait.{workflow}.*"));
+        let stream = assets::bucket_stream(assets::WORKFLOWS_BUCKET);
+        let lined = self.parts.broker.scan(Scan::all(stream, keys, LOOKED_AT)).await?;
+        Ok(lined.iter().filter(|stored| is_live(stored)).filter_map(|stored| run_of(&stored.subject)).collect())
     }
 
     /// Who waits longest.
@@ -148,10 +150,7 @@ impl Slots {
             let page = self.parts.broker.scan(Scan::all(&*stream, &*keys, 64).from(from)).await?;
             let Some(last) = page.last() else { return Ok(None) };
             from = last.sequence + 1;
-            let is_live = |stored: &&nova_broker::Stored| {
-                stored.headers.get("KV-Operation").is_none() && stored.headers.get("Nats-Marker-Reason").is_none()
-            };
-            if let Some(found) = page.iter().find(is_live) {
+            if let Some(found) = page.iter().find(|stored| is_live(stored)) {
                 return Ok(run_of(&found.subject));
             }
         }
@@ -200,6 +199,11 @@ impl Slots {
         }
         Err(Halted::Stopped { what: key })
     }
+}
+
+/// Whether a stored key is no mark of a deleted one.
+fn is_live(stored: &Stored) -> bool {
+    stored.headers.get("KV-Operation").is_none() && stored.headers.get("Nats-Marker-Reason").is_none()
 }
 
 fn slots_key(workflow: &WorkflowName) -> String {

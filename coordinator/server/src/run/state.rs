@@ -1,6 +1,6 @@
 //! One run in memory: its history folded, and what is known to be carried out of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::definitions::DefinitionError;
 use super::effects::{Halted, Round};
+use super::marks;
 use super::place::Place;
 use super::shared::Shared;
 use super::shelf::{Shelf, ShelfError};
@@ -20,8 +21,10 @@ use crate::Parts;
 
 /// How many transitions, and bytes of them, a snapshot saves at least.
 const SNAPSHOT_EVERY: (u64, usize) = (100, 64 * 1024);
-/// After how long whoever wrote a transition must have carried it out, or be gone: several leases.
+/// After how long whoever wrote a transition must have carried it out and said so, or be gone: several leases.
 const STALE: Duration = Duration::from_secs(10);
+/// The same when what led to it came again: half a lease, for whoever lives extends it each second.
+const SUSPECT: Duration = Duration::from_millis(1500);
 /// How long after a transition the broker surely knows the tasks it made: its dedupe window, less what clocks differ.
 const WINDOW: Duration = Duration::from_secs(8);
 
@@ -85,13 +88,14 @@ pub(crate) struct State {
     pub(crate) shelf: Shelf,
     /// The last message of its history.
     pub(crate) last: u64,
-    last_at: UnixMillis,
     decided_at: UnixMillis,
     memo: Memo,
     /// Transitions that are known here to be carried out, above the run's own mark.
     carried_out: BTreeSet<u64>,
-    /// Transitions that decided something, above what the history notes as carried out.
-    unnoted: BTreeSet<u64>,
+    /// Those among them that others have to be told of with the next transition: done here.
+    ours: BTreeSet<u64>,
+    /// Transitions that decided something, above what the history notes as carried out, and when they were stored.
+    unnoted: BTreeMap<u64, UnixMillis>,
     /// What came since the last snapshot.
     fresh: (u64, usize),
     snapshot: Option<u64>,
@@ -107,11 +111,11 @@ impl State {
             origin,
             shelf: Shelf::default(),
             last: 0,
-            last_at: UnixMillis(0),
             decided_at: UnixMillis(0),
             memo: Memo::default(),
             carried_out: BTreeSet::new(),
-            unnoted: BTreeSet::new(),
+            ours: BTreeSet::new(),
+            unnoted: BTreeMap::new(),
             fresh: (0, 0),
             snapshot: None,
             snapshot_bytes: 0,
@@ -142,6 +146,7 @@ impl State {
                 let mut state = Self::new(place, plan, origin);
                 state.run = snapshot.run;
                 state.last = snapshot.sequence;
+                state.carried_out = marks::read(&snapshot.emitted).collect();
                 state.snapshot = Some(sequence);
                 state
             }
@@ -161,13 +166,14 @@ impl State {
 
     async fn fold(&mut self, parts: &Parts, records: Vec<Record>) -> Result<(), Trouble> {
         for record in records {
-            let Record { sequence, at, bytes, transition, .. } = record;
+            let Record { sequence, at, bytes, transition, headers } = record;
             self.run = loop {
                 match engine::apply(&self.run, &self.plan, &transition, &self.shelf, &mut self.memo) {
                     Ok(run) => break run,
                     Err(stuck) => self.supply(parts, stuck).await?,
                 }
             };
+            self.carried_out.extend(headers.get(name::EMITTED).into_iter().flat_map(marks::read));
             self.keep(sequence, at, bytes, &transition);
         }
         Ok(())
@@ -188,15 +194,14 @@ impl State {
 
     fn keep(&mut self, sequence: u64, at: UnixMillis, bytes: usize, transition: &nova_workflow::Transition) {
         self.last = sequence;
-        self.last_at = at;
         self.decided_at = self.decided_at.max(transition.at);
         self.fresh = (self.fresh.0 + 1, self.fresh.1 + bytes);
         if transition.decisions.is_empty() {
             self.carried_out.insert(transition.n);
         } else {
-            self.unnoted.insert(transition.n);
+            self.unnoted.insert(transition.n, at);
         }
-        self.unnoted.retain(|n| *n > transition.emitted);
+        self.unnoted.retain(|n, _| *n > transition.emitted);
         self.carried_out.retain(|n| *n > transition.emitted);
     }
 
@@ -217,6 +222,8 @@ impl State {
     /// Takes over a transition of ours that stands in the history.
     pub(crate) fn accept(&mut self, parts: &Parts, moved: Moved, sequence: u64, bytes: usize) -> Vec<Effect> {
         self.run = moved.run;
+        // They were told with it.
+        self.ours.clear();
         self.keep(sequence, parts.clock.now(), bytes, &moved.transition);
         moved.effects
     }
@@ -230,24 +237,28 @@ impl State {
         mark
     }
 
-    /// Notes that a transition's effects are carried out.
+    /// Notes that a transition's effects are carried out here.
     pub(crate) fn carried_out(&mut self, n: u64) {
         self.carried_out.insert(n);
+        self.ours.insert(n);
     }
 
     /// Whether the history is to be told what is carried out.
     pub(crate) fn is_to_be_noted(&self) -> bool {
-        !self.run.status().is_ended() && self.unnoted.range(..=self.mark()).next().is_some()
+        let is_new = |n: &u64| self.unnoted.contains_key(n);
+        !self.is_ended() && (self.unnoted.range(..=self.mark()).next().is_some() || self.ours.iter().any(is_new))
     }
 
-    /// Whether the history may still say that something is not carried out.
-    pub(crate) fn has_unnoted(&self) -> bool {
-        !self.is_ended() && !self.unnoted.is_empty()
+    /// Whether others decided what is not known to be carried out.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.mark() < self.run.n()
     }
 
-    /// Whether someone decided what may not be carried out: what comes again says so, and so does time.
-    pub(crate) fn is_behind(&self, parts: &Parts, has_come_again: bool) -> bool {
-        self.mark() < self.run.n() && (has_come_again || parts.clock.now().since(self.last_at) > STALE)
+    /// Whether whoever decided that is likely to be gone.
+    pub(crate) fn is_left_behind(&self, parts: &Parts, has_come_again: bool) -> bool {
+        let oldest = self.unnoted.iter().find(|(n, _)| !self.carried_out.contains(n) && **n > self.run.emitted());
+        let patience = if has_come_again { SUSPECT } else { STALE };
+        oldest.is_some_and(|(_, at)| parts.clock.now().since(*at) > patience)
     }
 
     /// What was decided and may not be carried out.
@@ -260,14 +271,16 @@ impl State {
                 Err(stuck) => self.supply(parts, stuck).await?,
             }
         };
-        let is_in_window = parts.clock.now().since(self.last_at) < WINDOW;
+        let newest = self.unnoted.iter().next_back().map_or(UnixMillis(0), |(_, at)| *at);
+        let is_in_window = parts.clock.now().since(newest) < WINDOW;
         Ok((effects, Round::Again { is_in_window, sequence: self.last }))
     }
 
     /// Notes that everything decided so far is carried out.
     pub(crate) fn all_carried_out(&mut self) {
-        let open = self.mark() + 1..=self.run.n();
-        self.carried_out.extend(open);
+        for n in self.mark() + 1..=self.run.n() {
+            self.carried_out(n);
+        }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -282,10 +295,20 @@ impl State {
     /// The headers of a transition: its summary, and with the first one what the start carried.
     pub(crate) fn headers(&self, moved: &Moved) -> Headers {
         let mut headers = if moved.transition.n == 1 { self.origin.clone() } else { Headers::new() };
+        // What others cannot know: their mark stands still before it.
+        if self.ours.iter().any(|n| *n > moved.transition.emitted) {
+            headers.push(name::EMITTED, marks::write(self.ours.iter().filter(|n| **n > moved.transition.emitted)));
+        }
         if let Some(summary) = summary(&moved.run, &self.plan, moved.transition.at) {
             headers.push(name::TRANSITION, summary.to_header());
         }
         headers
+    }
+
+    /// Lets go of what is only held because it may soon be needed.
+    pub(crate) fn rest(&mut self) {
+        self.shelf = Shelf::default();
+        self.memo = Memo::default();
     }
 
     /// Writes a snapshot when it is worth one.
@@ -297,7 +320,7 @@ impl State {
         if !is_due || self.is_ended() {
             return;
         }
-        let snapshot = Snapshot::new(self.last, &self.origin, &self.run);
+        let snapshot = Snapshot::new(self.last, &self.origin, marks::write(&self.carried_out), &self.run);
         let written = store::put_snapshot(parts, place, &snapshot, self.snapshot).await;
         self.fresh = (0, 0);
         match written {

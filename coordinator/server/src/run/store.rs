@@ -68,14 +68,16 @@ pub(crate) struct Snapshot<R> {
     pub(crate) sequence: u64,
     /// The headers that the run's start carried.
     pub(crate) origin: Vec<(String, String)>,
+    /// The transitions known to be carried out, above the run's own mark.
+    pub(crate) emitted: String,
     /// The run as the engine keeps it.
     pub(crate) run: R,
 }
 
 impl<R> Snapshot<R> {
-    pub(crate) fn new(sequence: u64, origin: &Headers, run: R) -> Self {
+    pub(crate) fn new(sequence: u64, origin: &Headers, emitted: String, run: R) -> Self {
         let origin = origin.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Self { v: SNAPSHOT_VERSION, sequence, origin, run }
+        Self { v: SNAPSHOT_VERSION, sequence, origin, emitted, run }
     }
 }
 

@@ -5,3 +5,5 @@ mod moves;
 mod room;
 mod starts;
 pub mod support;
+mod troubles;
+mod waits;

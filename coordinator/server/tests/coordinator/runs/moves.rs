@@ -2,13 +2,12 @@
 
 use nova_broker::{Expect, Message};
 use nova_testkit::wait_until;
-use nova_types::{OutcomeKind, RunStatus, StepId, run_skill};
+use nova_types::{OutcomeKind, RunStatus};
 use nova_wire::{Headers, assets, name, subject};
 use serde_json::json;
 
 use super::support::{
-    cancel, chain, copies, echo_worker, ended, ended_now, history, messages, order, put, skill, start, start_with,
-    summary, until, worker,
+    chain, copies, echo_worker, ended, history, messages, order, put, skill, start, start_with, summary, until, worker,
 };
 use crate::support::{DEADLINE, Fleet, shows};
 
@@ -137,120 +136,6 @@ async fn a_redelivered_outcome_counts_once() {
 }
 
 #[tokio::test]
-async fn a_signal_may_come_before_its_run() {
-    let mut fleet = Fleet::real().await;
-    fleet.start("c1").await;
-    put(
-        &fleet,
-        json!({"workflow": "waits", "steps": {
-            "go": {"wait": {"signal": "go"}}
-        }, "result": "${steps.go.result}"}),
-    )
-    .await;
-    order(&fleet, "signal", "cli.early", json!({"signal": "go", "data": {"n": 1}, "by": "me"})).await;
-    start(&fleet, "cli.early", json!({"workflow": "waits"})).await;
-    let (outcome, result) = ended(&fleet, "cli.early").await;
-    assert_eq!((outcome.kind, result), (OutcomeKind::Completed, json!({"n": 1})));
-    // And after it has begun to wait.
-    start(&fleet, "cli.late", json!({"workflow": "waits"})).await;
-    until(&fleet, "cli-late", "running", |summary| summary.n >= 1).await;
-    order(&fleet, "signal", "cli.late", json!({"signal": "go"})).await;
-    assert_eq!(ended(&fleet, "cli.late").await.1, json!(null));
-    fleet.stop().await;
-}
-
-async fn fires(mut fleet: Fleet) {
-    fleet.start("c1").await;
-    put(
-        &fleet,
-        json!({"workflow": "sleeps", "steps": {
-            "nap": {"wait": {"for": "500ms"}},
-            "never": {"wait": {"signal": "never", "timeout": "300ms"}, "on_failure": "continue"}
-        }, "result": {"late": "${steps.never.status}"}}),
-    )
-    .await;
-    start(&fleet, "cli.naps", json!({"workflow": "sleeps"})).await;
-    let (outcome, result) = ended(&fleet, "cli.naps").await;
-    assert_eq!((outcome.kind, result), (OutcomeKind::Completed, json!({"late": "failed"})));
-    fleet.stop().await;
-}
-
-#[tokio::test]
-async fn a_timer_moves_its_run() {
-    fires(Fleet::real().await).await;
-}
-
-#[tokio::test]
-async fn a_timer_moves_its_run_in_memory() {
-    fires(Fleet::memory().await).await;
-}
-
-#[tokio::test]
-async fn a_cancel_undoes_what_was_done() {
-    let mut fleet = Fleet::real().await;
-    fleet.start("c1").await;
-    let worker = echo_worker(&fleet).await;
-    put(
-        &fleet,
-        json!({"workflow": "undoes", "steps": {
-            "book": {"task": {"skill": "echo", "input": "booked"}, "undo": {"skill": "echo", "input": {"undo": "${result}"}}},
-            "wait": {"after": ["book"], "wait": {"signal": "never"}}
-        }}),
-    )
-    .await;
-    start(&fleet, "cli.undone", json!({"workflow": "undoes"})).await;
-    until(&fleet, "cli-undone", "waiting", |summary| summary.done == 1).await;
-    cancel(&fleet, "cli.undone").await;
-    let (outcome, body) = ended(&fleet, "cli.undone").await;
-    assert_eq!((outcome.kind, &body["code"]), (OutcomeKind::Cancelled, &json!("cancelled")));
-    assert_eq!(copies(&fleet, "echo").await.len(), 2, "the step and its undo");
-    assert_eq!(summary(&fleet, "cli-undone").await.expect("there").status, RunStatus::Cancelled);
-    worker.abort();
-    fleet.stop().await;
-}
-
-#[tokio::test]
-async fn a_cancelled_run_takes_its_tasks_with_it() {
-    let mut fleet = Fleet::real().await;
-    fleet.start("c1").await;
-    put(&fleet, chain()).await;
-    // Nobody works: the task waits, and is ended by the coordinator.
-    start(&fleet, "cli.stuck", json!({"workflow": "chain"})).await;
-    until(&fleet, "cli-stuck", "running", |summary| summary.status == RunStatus::Running).await;
-    cancel(&fleet, "cli.stuck").await;
-    assert_eq!(ended(&fleet, "cli.stuck").await.0.kind, OutcomeKind::Cancelled);
-    fleet.stop().await;
-}
-
-#[tokio::test]
-async fn a_failure_names_the_step_and_its_cause() {
-    let mut fleet = Fleet::memory().await;
-    fleet.start("c1").await;
-    let worker = worker(&fleet, "echo", |_| Err("no_luck".to_owned())).await;
-    put(&fleet, chain()).await;
-    start(&fleet, "cli.fails", json!({"workflow": "chain"})).await;
-    let (outcome, body) = ended(&fleet, "cli.fails").await;
-    assert_eq!((outcome.kind, &body["code"]), (OutcomeKind::Dead, &json!("no_luck")));
-    assert_eq!(body["details"], json!({"run": "cli-fails", "step": "a", "attempts": 1}));
-    let failed = summary(&fleet, "cli-fails").await.expect("there");
-    assert_eq!(failed.failed, Some(StepId::new("a").expect("a step")));
-    worker.abort();
-    fleet.stop().await;
-}
-
-#[tokio::test]
-async fn a_skill_that_nobody_has_fails_its_step() {
-    let mut fleet = Fleet::real().await;
-    fleet.start("c1").await;
-    put(&fleet, json!({"workflow": "lost", "steps": {"a": {"task": {"skill": "nobody"}}}})).await;
-    start(&fleet, "cli.lost", json!({"workflow": "lost"})).await;
-    let (outcome, body) = ended(&fleet, "cli.lost").await;
-    assert_eq!((outcome.kind, &body["code"]), (OutcomeKind::Dead, &json!("unknown_skill")));
-    assert_eq!(body["details"]["step"], "a");
-    fleet.stop().await;
-}
-
-#[tokio::test]
 async fn a_child_run_is_a_task_like_any_other() {
     let mut fleet = Fleet::real().await;
     fleet.start("c1").await;
@@ -284,14 +169,12 @@ async fn large_results_stay_out_of_the_history() {
         }, "result": "${steps.all.result}"}),
     )
     .await;
-    let counter = self::worker(&fleet, "shell", |_| panic!("its input is too large to be inline")).await;
     start(&fleet, "cli.large", json!({"workflow": "large"})).await;
     let of = subject::task(&skill("shell"), nova_types::Priority::Normal);
     let task = wait_until("the task with all results", DEADLINE, async || {
         fleet.broker.last(assets::tasks_stream(&skill("shell")), of.clone()).await.ok()?
     })
     .await;
-    counter.abort();
     let blob = nova_wire::BlobRef::parse(task.headers.get(name::BLOB).expect("a large input")).expect("a reference");
     let bytes = nova_broker::Blobs::new(fleet.broker.clone()).get(&blob).await.expect("stored");
     let input: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
@@ -302,73 +185,28 @@ async fn large_results_stay_out_of_the_history() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_later_version_parks_its_run() {
-    let mut fleet = Fleet::real().await;
-    let parts = fleet.start("c1").await;
-    put(&fleet, json!({"workflow": "waits", "steps": {"go": {"wait": {"signal": "go"}}}})).await;
-    start(&fleet, "cli.new", json!({"workflow": "waits"})).await;
-    until(&fleet, "cli-new", "running", |summary| summary.status == RunStatus::Running).await;
-    fleet.stop().await;
-    let last = messages(&fleet, "cli-new").await.pop().expect("its start");
-    let later = Message::new(last.subject.clone(), r#"{"v":2,"n":9,"quite":"different"}"#);
-    fleet.broker.publish(later, Expect::Last(last.sequence)).await.expect("stored");
-    drop(parts);
-    let parts = fleet.start("c2").await;
-    order(&fleet, "signal", "cli.new", json!({"signal": "go"})).await;
-    wait_until("the run to be parked", DEADLINE, async || {
-        parts
-            .metrics
-            .render()
-            .lines()
-            .any(|line| line.starts_with("nova_runs_parked_total") && !line.ends_with(" 0"))
-            .then_some(())
-    })
-    .await;
-    assert!(ended_now(&fleet, "cli.new").await.is_none());
-    assert!(messages(&fleet, "cli-new").await.last().is_some_and(|stored| stored.body.starts_with(b"{\"v\":2")));
-    // Others are moved as ever.
-    start(&fleet, "cli.old", json!({"workflow": "waits"})).await;
-    order(&fleet, "signal", "cli.old", json!({"signal": "go"})).await;
-    ended(&fleet, "cli.old").await;
-    fleet.stop().await;
-}
-
-#[tokio::test]
-async fn quiet_runs_note_what_they_did_and_leave_memory() {
-    let mut fleet = Fleet::real().await;
-    let parts = fleet.start("c1").await;
-    put(&fleet, json!({"workflow": "waits", "steps": {"go": {"wait": {"signal": "go"}}}})).await;
-    for n in 0..20 {
-        start(&fleet, &format!("cli.w{n}"), json!({"workflow": "waits"})).await;
-    }
-    for n in 0..20 {
-        until(&fleet, &format!("cli-w{n}"), "noted", |summary| summary.n == 2).await;
-    }
-    wait_until("them to leave memory", DEADLINE, async || shows(&parts, "nova_runs_live 0").then_some(())).await;
-    for n in 0..20 {
-        order(&fleet, "signal", &format!("cli.w{n}"), json!({"signal": "go"})).await;
-    }
-    for n in 0..20 {
-        ended(&fleet, &format!("cli.w{n}")).await;
-        let transitions = history(&fleet, &format!("cli-w{n}")).await;
-        assert_eq!((transitions[1].emitted, transitions[1].events.len()), (1, 0));
-    }
-    fleet.stop().await;
-}
-
-#[tokio::test]
-async fn a_run_that_waits_can_be_asked_for_by_its_queue() {
-    // The queue of runs is acked once a run has begun: nothing of it waits while the run does.
+async fn a_long_run_goes_on_from_its_snapshot() {
     let mut fleet = Fleet::real().await;
     fleet.start("c1").await;
-    put(&fleet, json!({"workflow": "waits", "steps": {"go": {"wait": {"signal": "go"}}}})).await;
-    start(&fleet, "cli.waits", json!({"workflow": "waits"})).await;
-    wait_until("its start to be acked", DEADLINE, async || {
-        let stream = assets::tasks_stream(&run_skill());
-        let info = fleet.broker.consumer(stream, "normal".to_owned()).await.ok()??;
-        (info.pending == 0 && info.ack_pending == 0 && info.delivered > 0).then_some(())
-    })
+    let worker = echo_worker(&fleet).await;
+    put(
+        &fleet,
+        json!({"workflow": "long", "steps": {
+            "count": {"loop": {"do": {"skill": "echo", "input": "${index}"}, "until": "result == 120", "max": 200}},
+            "go": {"after": ["count"], "wait": {"signal": "go"}}
+        }, "result": "${steps.count.result}"}),
+    )
     .await;
-    assert!(ended_now(&fleet, "cli.waits").await.is_none());
+    start(&fleet, "cli.long", json!({"workflow": "long"})).await;
+    until(&fleet, "cli-long", "done counting", |summary| summary.done == 1).await;
+    let snapshots = fleet.broker.scan(nova_broker::Scan::all(assets::RUNS, "nova.snap.*.cli-long", 10)).await;
+    assert_eq!(snapshots.expect("readable").len(), 1, "one takes the place of the other");
+    fleet.stop().await;
+    fleet.start("c2").await;
+    order(&fleet, "signal", "cli.long", json!({"signal": "go"})).await;
+    let (outcome, result) = ended(&fleet, "cli.long").await;
+    assert_eq!((outcome.kind, result), (OutcomeKind::Completed, json!(120)));
+    history(&fleet, "cli-long").await;
+    worker.abort();
     fleet.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Workflows put, started and worked by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -10,7 +11,7 @@ use nova_types::{Outcome, OutcomeKind, Priority, RunId, Skill, TaskId, Usage, Wo
 use nova_wire::{ErrorBody, Headers, RunSummary, Task, assets, name, parse_outcome, subject, write_outcome};
 use nova_workflow::{Decision, Plan, Transition, canonical};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::support::{DEADLINE, Fleet};
 
@@ -110,7 +111,10 @@ pub async fn worker(
     answer: impl Fn(Value) -> Result<Value, String> + Send + Sync + 'static,
 ) -> JoinHandle<()> {
     let (broker, skill) = (fleet.connect(&format!("worker-{of}")).await, skill(of));
+    let answer = Arc::new(answer);
     tokio::spawn(async move {
+        // Ends with the worker, what it works on as well.
+        let mut under_way = JoinSet::new();
         loop {
             let request = PullRequest {
                 stream: assets::tasks_stream(&skill),
@@ -124,15 +128,17 @@ pub async fn worker(
             };
             while let Some(Ok(item)) = pull.next().await {
                 if let PullItem::Delivery(delivery) = item {
-                    end(&broker, *delivery, &answer).await;
+                    let (broker, answer) = (broker.clone(), Arc::clone(&answer));
+                    under_way.spawn(async move { end(&broker, *delivery, &*answer).await });
                 }
+                while under_way.try_join_next().is_some() {}
             }
         }
     })
 }
 
 /// Records the outcome of one task, and acks.
-pub async fn end(broker: &BrokerRef, delivery: Delivery, answer: &impl Fn(Value) -> Result<Value, String>) {
+async fn end(broker: &BrokerRef, delivery: Delivery, answer: &impl Fn(Value) -> Result<Value, String>) {
     let task = Task::parse(&delivery.subject, delivery.sequence, delivery.headers.clone(), delivery.body.clone());
     let task = task.expect("a task");
     let (kind, code, body) = match answer(task.payload.to_json().expect("JSON")) {
