@@ -264,8 +264,6 @@ impl Maker {
             Asset::Stream(closed(self.bucket(assets::CONFIG_BUCKET, "Nova: fleet-wide state"))),
             Asset::Stream(StreamSpec {
                 max_bytes: i64::try_from(sizes.keys).unwrap_or(i64::MAX),
-                // Keys expire by the thousand, and nobody watches them go.
-                delete_marker_ttl: Duration::ZERO,
                 ..closed(self.bucket(assets::KEYS_BUCKET, "Nova: idempotency keys and unique tasks"))
             }),
             Asset::Stream(self.bucket(assets::WORKFLOWS_BUCKET, "Nova: workflow definitions, and room for their runs")),
@@ -353,9 +351,10 @@ impl Maker {
     }
 }
 
-/// A bucket into which workers or submitters write: with rollups one header would empty it.
+/// A bucket into which workers or submitters write: with rollups one header would empty it, and marks of what expired
+/// need them.
 fn closed(bucket: StreamSpec) -> StreamSpec {
-    StreamSpec { allow_rollup: false, ..bucket }
+    StreamSpec { allow_rollup: false, delete_marker_ttl: Duration::ZERO, ..bucket }
 }
 
 fn coordinator(stream: &str, name: &str, what: &str, filter: &str) -> ConsumerSpec {

@@ -82,4 +82,19 @@ async fn a_fleets_users_live_on_a_real_server() {
     let submitter = connect(&server, "shop", "pw-SHOP").await;
     let task = nova_broker::Message::new("nova.task.echo", "{}");
     submitter.publish(task, nova_broker::Expect::Any).await.expect("a submitter submits");
+
+    // Keys of its own scope, and what is left of its own skills' rates: written under compare-and-set, read by subject.
+    for (user, bucket, key) in [(&submitter, "nova-keys", "once.echo.shop.k"), (&worker, "nova-config", "rate.echo")] {
+        let subject = format!("$KV.{bucket}.{key}");
+        let message = || nova_broker::Message::new(&*subject, "{}");
+        let first = user.publish(message(), nova_broker::Expect::NOTHING).await.expect("its own key");
+        let again = user.publish(message(), nova_broker::Expect::NOTHING).await.expect_err("it is there");
+        assert!(matches!(again, nova_broker::PublishError::Conflict { .. }), "{again}");
+        let read = user.last(format!("KV_{bucket}"), subject.clone()).await.expect("its own key").expect("it is there");
+        assert_eq!(read.sequence, first.sequence);
+        // One header must not empty a bucket of all.
+        let wipe = message().with_headers(nova_wire::Headers::new().with("Nats-Rollup", "all"));
+        let refused = user.publish(wipe, nova_broker::Expect::Any).await.expect_err("no rollups");
+        assert!(matches!(refused, nova_broker::PublishError::Refused { .. }), "{refused}");
+    }
 }
