@@ -140,7 +140,7 @@ impl Calls {
             let made = Name::new(uuid::Uuid::now_v7().to_string()).expect("a UUID is a name");
             headers.set(name::MSG_ID, TaskId::new(self.scope.clone(), made).to_string());
         }
-        let subject = subject::task(&skill, Priority::Normal);
+        let subject = subject::task_for(&skill, Priority::Normal, &headers);
         let task = Task::parse(&subject, 0, headers.clone(), message.body.clone());
         let task = task.map_err(|bad| Refusal::bad(format!("{}: {}", bad.code, bad.message)))?;
         Ok(Request { skill, id: task.id, is_own_id, wait, headers })
@@ -155,7 +155,8 @@ impl Calls {
             headers.set(name::BLOB, blob.to_header());
             body = bytes::Bytes::new();
         }
-        let message = Message::new(subject::task(&request.skill, Priority::Normal), body).with_headers(headers);
+        let subject = subject::task_for(&request.skill, Priority::Normal, &headers);
+        let message = Message::new(subject, body).with_headers(headers);
         match self.parts.broker.publish(message, Expect::Any).await {
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::publish(&request.skill, &error)),

@@ -63,7 +63,7 @@ pub struct Service {
 #[derive(Default)]
 struct Memory {
     laws: HashMap<Skill, Confirmed>,
-    lanes: HashMap<(Skill, Priority), Seen>,
+    lanes: HashMap<(Skill, String), Seen>,
     finder: Finder,
     blobs: blobs::Walk,
     blobs_at: Option<tokio::time::Instant>,
@@ -152,14 +152,14 @@ impl Service {
                 redelivered: info.redelivered,
                 now: info.now,
             };
-            let key = (skill.clone(), lane.priority);
+            let key = (skill.clone(), lane.name().to_owned());
             let (seen, trouble) = compare(memory.lanes.get(&key).copied(), look, explained);
             memory.lanes.insert(key, seen);
             all.stuck += trouble.stuck;
             all.overdelivered += trouble.overdelivered;
             if trouble.stuck > 0 {
                 let floor = info.ack_floor;
-                tracing::warn!(%skill, priority = %lane.priority, floor, tasks = trouble.stuck, "tasks are stuck");
+                tracing::warn!(%skill, consumer = lane.name(), floor, tasks = trouble.stuck, "tasks are stuck");
             }
         }
         self.parts.metrics.set(Metric::TasksStuck, &[skill.as_str()], as_gauge(all.stuck));

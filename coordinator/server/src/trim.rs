@@ -125,7 +125,7 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<(), BrokerError> {
         let lanes = queues::lanes(&self.parts.broker, skill).await?;
-        if lanes.len() < nova_types::Priority::ALL.len() {
+        if !queues::is_whole(&lanes) {
             tracing::warn!(%skill, "history is not trimmed: a consumer is missing or altered");
             return Ok(());
         }
@@ -154,6 +154,11 @@ impl Service {
         }
         self.show(skill, &facts, &lanes, max_bytes);
         if is_over && let Some(rehome) = nova_engine::rehome::decide(&facts, max_bytes) {
+            // At the end of the queue it would stand behind those of its key that must follow it.
+            if lanes[rehome.lane].priority.is_none() {
+                tracing::warn!(%skill, "old waiting tasks hold history back, and their keys' order keeps them there");
+                return Ok(());
+            }
             let moved = rehome::carry_out(&self.parts, &lanes[rehome.lane].info, rehome).await?;
             self.parts.metrics.add(Metric::TasksRehomed, &[skill.as_str()], moved);
             tracing::warn!(%skill, tasks = moved, "old waiting tasks moved to the end of their queue to free history");
@@ -203,7 +208,7 @@ impl Service {
         if max_bytes > 0 && pinned > max_bytes / 100 * PINNED_SHARE {
             let safe = facts.safe_below();
             let by = facts.lanes.iter().position(|lane| Some(lane.next_unacked(facts.settled_last)) == safe);
-            let by = by.map(|lane| lanes[lane].priority.as_str());
+            let by = by.map(|lane| lanes[lane].name());
             tracing::warn!(%skill, pinned_bytes = pinned, by, from = safe, "an open task holds history back");
         }
     }

@@ -11,6 +11,9 @@ use crate::Parts;
 use crate::queues::{self, Lane};
 use crate::sweep::as_gauge;
 
+/// What stands for a priority in the metrics of a keyed skill's partitions, which hold all priorities.
+const KEYED: &str = "keyed";
+
 /// How the part works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -74,8 +77,11 @@ impl Service {
         let mut present = BTreeSet::new();
         for (skill, _) in queues::all(&self.parts.broker).await? {
             let lanes = queues::lanes(&self.parts.broker, &skill).await?;
-            for lane in &lanes {
-                self.measure(&skill, lane).await?;
+            for priority in Priority::ALL.map(Some).into_iter().chain([None]) {
+                let of: Vec<&Lane> = lanes.iter().filter(|lane| lane.priority == priority).collect();
+                if !of.is_empty() {
+                    self.measure(&skill, priority.map_or(KEYED, Priority::as_str), &of).await?;
+                }
             }
             let taken = lanes.iter().filter_map(|lane| Some(lane.info.now.since(lane.info.last_delivered?))).min();
             if let Some(ago) = taken {
@@ -90,18 +96,20 @@ impl Service {
         Ok(())
     }
 
-    async fn measure(&self, skill: &Skill, lane: &Lane) -> Result<(), BrokerError> {
-        let info = &lane.info;
-        let labels = [skill.as_str(), lane.priority.as_str()];
+    /// Measures the consumers that share a name in the metrics.
+    async fn measure(&self, skill: &Skill, name: &str, lanes: &[&Lane]) -> Result<(), BrokerError> {
+        let labels = [skill.as_str(), name];
         let metrics = &self.parts.metrics;
-        metrics.set(Metric::QueueWaiting, &labels, as_gauge(info.pending));
-        metrics.set(Metric::QueueRunning, &labels, as_gauge(info.ack_pending));
-        metrics.set(Metric::QueuePaused, &labels, if info.pause.until.is_some() { 1.0 } else { 0.0 });
+        let sum = |of: fn(&Lane) -> u64| as_gauge(lanes.iter().map(|lane| of(lane)).sum());
+        metrics.set(Metric::QueueWaiting, &labels, sum(|lane| lane.info.pending));
+        metrics.set(Metric::QueueRunning, &labels, sum(|lane| lane.info.ack_pending));
+        let is_paused = lanes.iter().any(|lane| lane.info.pause.until.is_some());
+        metrics.set(Metric::QueuePaused, &labels, if is_paused { 1.0 } else { 0.0 });
         let mut age = Duration::ZERO;
-        if info.pending > 0 {
+        for Lane { info, .. } in lanes.iter().filter(|lane| lane.info.pending > 0) {
             let (stream, filter) = (info.spec.stream.clone(), info.spec.filter.clone());
             let oldest = self.parts.broker.inspect(stream, filter, info.delivered + 1).await?;
-            age = oldest.map_or(age, |oldest| info.now.since(oldest.stored.at));
+            age = age.max(oldest.map_or(Duration::ZERO, |oldest| info.now.since(oldest.stored.at)));
         }
         metrics.set(Metric::OldestWaiting, &labels, age.as_secs_f64());
         Ok(())
@@ -112,9 +120,9 @@ impl Service {
         for metric in BY_QUEUE {
             self.parts.metrics.forget(metric, &[skill.as_str()]);
         }
-        for priority in Priority::ALL {
+        for name in Priority::ALL.map(Priority::as_str).into_iter().chain([KEYED]) {
             for metric in BY_LANE {
-                self.parts.metrics.forget(metric, &[skill.as_str(), priority.as_str()]);
+                self.parts.metrics.forget(metric, &[skill.as_str(), name]);
             }
         }
     }

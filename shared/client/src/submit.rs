@@ -219,7 +219,7 @@ impl Client {
     pub(crate) async fn send(&self, prepared: Prepared) -> Result<Submitted, SubmitError> {
         let Prepared { task, skill, priority, mut headers, body } = prepared;
         headers.set(name::MSG_ID, task.to_string());
-        let message = Message::new(subject::task(&skill, priority), body).with_headers(headers);
+        let message = Message::new(subject::task_for(&skill, priority, &headers), body).with_headers(headers);
         let tries = self.inner.options.receipt_tries.max(1);
         let mut sent = 1;
         loop {

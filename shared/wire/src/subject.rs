@@ -2,7 +2,7 @@
 
 use nova_types::{Priority, RunId, Scope, Skill, TaskId, partition_scope};
 
-use crate::TaskKey;
+use crate::{Headers, TaskKey, name};
 
 /// Every due task, for the coordinators.
 pub const ALL_DUE: &str = "nova.due.>";
@@ -44,6 +44,15 @@ pub fn keyed_task(skill: &Skill, priority: Priority, key: &TaskKey) -> String {
 #[must_use]
 pub fn task_of(skill: &Skill, priority: Priority, key: Option<&TaskKey>) -> String {
     key.map_or_else(|| task(skill, priority), |key| keyed_task(skill, priority, key))
+}
+
+/// Where a task with these headers is published: with its key, where they name one.
+///
+/// A text that is no key counts as none: whoever works the skill refuses the task for its header then.
+#[must_use]
+pub fn task_for(skill: &Skill, priority: Priority, headers: &Headers) -> String {
+    let key = headers.get(name::KEY).and_then(|text| TaskKey::new(text).ok());
+    task_of(skill, priority, key.as_ref())
 }
 
 /// Everything a keyed skill's stream takes with a key.

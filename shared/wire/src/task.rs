@@ -38,6 +38,8 @@ pub struct TaskOptions {
     pub outcome_ttl: Option<Duration>,
     /// A subject `nova.reply.<scope>.<token>` that is told the outcome.
     pub reply: Option<String>,
+    /// Its key, for a keyed skill: tasks of one key run in order. It stands in the subject, too.
+    pub key: Option<String>,
     /// Words to find tasks by.
     pub labels: BTreeMap<String, String>,
 }
@@ -223,6 +225,10 @@ impl TaskOptions {
         if timeout.is_some_and(|t| t.is_zero()) {
             return Err(format!("{}: an attempt needs some time", name::TIMEOUT));
         }
+        let key = headers.get(name::KEY).map(ToOwned::to_owned);
+        if let Some(Err(error)) = key.as_ref().map(|key| TaskKey::new(key.as_str())) {
+            return Err(format!("{}: {error}", name::KEY));
+        }
         let reply = headers.get(name::REPLY).map(ToOwned::to_owned);
         if reply.as_deref().is_some_and(|text| subject::parse_reply(text).is_none()) {
             return Err(format!("{}: not nova.reply.<scope>.<token>", name::REPLY));
@@ -234,6 +240,7 @@ impl TaskOptions {
             backoff,
             outcome_ttl: duration(name::OUTCOME_TTL)?,
             reply,
+            key,
             labels: parse_labels(headers.get(name::LABELS).unwrap_or_default())?,
         })
     }
@@ -251,6 +258,7 @@ impl TaskOptions {
         put(name::BACKOFF, self.backoff.map(|b| b.to_string()));
         put(name::OUTCOME_TTL, self.outcome_ttl.map(|d| DurationText(d).to_string()));
         put(name::REPLY, self.reply.clone());
+        put(name::KEY, self.key.clone());
         if !self.labels.is_empty() {
             let line: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             put(name::LABELS, Some(line.join(",")));
@@ -373,6 +381,7 @@ mod tests {
             backoff: Some(Backoff::default()),
             outcome_ttl: Some(Duration::from_secs(7200)),
             reply: Some("nova.reply.cli.x".into()),
+            key: Some("order/7".into()),
             labels: [("a".to_owned(), "b".to_owned())].into(),
         };
         let mut headers = Headers::new();
