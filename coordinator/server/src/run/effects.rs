@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use nova_broker::{BlobError, BrokerError, Expect, Message, PublishError, Purge};
 use nova_engine::run::{Effect, Run, TaskOrder};
 use nova_types::{Generation, Priority, Skill, TaskId, codes, run_skill};
-use nova_wire::{BlobRef, Headers, ScheduleSpec, Task, TaskOptions, assets, limits, name, subject};
+use nova_wire::{BlobRef, Headers, ScheduleSpec, Task, TaskKey, TaskOptions, assets, limits, name, subject};
 use nova_workflow::{Part, Timer};
 
 use super::end::{self, Ending};
@@ -105,9 +105,13 @@ impl Doer<'_> {
                 return Ok(None);
             }
         }
+        let key = match order.key.as_deref().map(TaskKey::new).transpose() {
+            Ok(key) => key,
+            Err(error) => return Ok(Some(refused(order.part, codes::BAD_HEADER, error.to_string()))),
+        };
         let body: Bytes = serde_json::to_vec(&order.input).expect("a JSON value always encodes").into();
         let mut headers = self.task_headers(&order, &id);
-        let mut message = Message::new(subject::task_for(&order.skill, order.priority, &headers), body);
+        let mut message = Message::new(subject::task_of(&order.skill, order.priority, key.as_ref()), body);
         if message.body.len() > limits::INLINE_BYTES {
             match shelf::put(&self.shared.parts, &self.place.run, message.body.clone()).await {
                 Ok(blob) => {
@@ -125,8 +129,12 @@ impl Doer<'_> {
         match publish(self.shared, message, Expect::Any).await? {
             Sent::Stored | Sent::Conflict => Ok(None),
             Sent::NoStream => {
-                let why = format!("no skill `{}` is provisioned", order.skill);
-                Ok(Some(refused(order.part, "unknown_skill", why)))
+                let queue = self.shared.parts.broker.stream(assets::tasks_stream(&order.skill)).await?;
+                let (code, why) = match queue {
+                    Some(_) => (codes::UNSUPPORTED, format!("skill `{}` is not provisioned for keys", order.skill)),
+                    None => ("unknown_skill", format!("no skill `{}` is provisioned", order.skill)),
+                };
+                Ok(Some(refused(order.part, code, why)))
             }
             Sent::TooLarge => {
                 let why = "its input is larger than the broker takes".to_owned();

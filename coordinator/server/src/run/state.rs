@@ -21,6 +21,8 @@ use crate::Parts;
 
 /// How many transitions, and bytes of them, a snapshot saves at least.
 const SNAPSHOT_EVERY: (u64, usize) = (100, 64 * 1024);
+/// How many transitions are read before it is known whether there is a snapshot.
+const SHORT: usize = 32;
 /// After how long whoever wrote a transition must have carried it out and said so, or be gone: several leases.
 const STALE: Duration = Duration::from_secs(10);
 /// The same when what led to it came again: half a lease, for whoever lives extends it each second.
@@ -124,10 +126,23 @@ impl State {
 
     /// Reads a run; `None` when there is none.
     pub(crate) async fn load(shared: &Shared, place: &Place) -> Result<Option<Self>, Trouble> {
-        let found = store::snapshot::<Run>(&shared.parts, place).await?;
-        let found = found.filter(|(snapshot, _)| snapshot.run.version() == RECORD_VERSION);
-        let behind = found.as_ref().map_or(0, |(snapshot, _)| snapshot.sequence);
-        let records = store::tail(&shared.parts, place, behind).await?;
+        // Most runs are short and have none: their history is asked for at once.
+        let (found, begun) = tokio::join!(
+            store::snapshot::<Run>(&shared.parts, place),
+            store::tail(&shared.parts, place, 0, Some(SHORT))
+        );
+        let found = found?.filter(|(snapshot, _)| snapshot.run.version() == RECORD_VERSION);
+        let records = match &found {
+            Some((snapshot, _)) => store::tail(&shared.parts, place, snapshot.sequence, None).await?,
+            None => {
+                let mut records = begun?;
+                if records.len() == SHORT {
+                    let behind = records.last().map_or(0, |record| record.sequence);
+                    records.extend(store::tail(&shared.parts, place, behind, None).await?);
+                }
+                records
+            }
+        };
         let of_snapshot = found.as_ref().and_then(|(snapshot, _)| snapshot.run.started());
         let of_record = records.first().and_then(|record| match record.transition.events.first() {
             Some(Event::Started(started)) => Some(&**started),
@@ -158,7 +173,7 @@ impl State {
 
     /// Folds what others have appended meanwhile; says whether there was anything.
     pub(crate) async fn refresh(&mut self, parts: &Parts, place: &Place) -> Result<bool, Trouble> {
-        let records = store::tail(parts, place, self.last).await?;
+        let records = store::tail(parts, place, self.last, None).await?;
         let has_moved = !records.is_empty();
         self.fold(parts, records).await?;
         Ok(has_moved)

@@ -97,18 +97,24 @@ fn read(stored: Stored) -> Result<Record, StoreError> {
     Ok(Record { sequence, at: stored.at, bytes: stored.body.len(), headers: stored.headers, transition })
 }
 
-/// The transitions of a run behind a sequence, oldest first.
-pub(crate) async fn tail(parts: &Parts, place: &Place, behind: u64) -> Result<Vec<Record>, StoreError> {
+/// The transitions of a run behind a sequence, oldest first; all of them, or `most`.
+pub(crate) async fn tail(
+    parts: &Parts,
+    place: &Place,
+    behind: u64,
+    most: Option<usize>,
+) -> Result<Vec<Record>, StoreError> {
     let mut all = Vec::new();
     let mut from = behind + 1;
     loop {
-        let page = parts.broker.scan(Scan::all(assets::RUNS, place.history(), PAGE).from(from)).await?;
-        let is_last = page.len() < PAGE;
+        let batch = most.map_or(PAGE, |most| PAGE.min(most - all.len()));
+        let page = parts.broker.scan(Scan::all(assets::RUNS, place.history(), batch).from(from)).await?;
+        let is_last = page.len() < batch;
         for stored in page {
             from = stored.sequence + 1;
             all.push(read(stored)?);
         }
-        if is_last {
+        if is_last || most == Some(all.len()) {
             return Ok(all);
         }
     }
