@@ -172,6 +172,8 @@ impl Coordinator {
         run!("leader", leader);
         let options = sweep::Options { every: period(config.sweep_secs) };
         run!("sweep", sweep::Service::new(parts(), options, leadership.clone()));
+        let options = due::catch_up::Options { every: period(config.sweep_secs) };
+        run!("catch-up", due::catch_up::Service::new(parts(), options, leadership.clone()));
         let options =
             trim::Options { every: period(config.trim_secs), history_age: Duration::from_secs(config.history_secs) };
         run!("trim", trim::Service::new(parts(), options, leadership.clone()));

@@ -1,20 +1,23 @@
 //! Moves due tasks into their queues, each as its next generation.
 
+pub(crate) mod catch_up;
+mod forward;
 mod recur;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nova_broker::{Delivery, Expect, Message, PublishError, Settle};
+use nova_broker::{Delivery, Settle};
 use nova_engine::due::{Due, Fired, Next, decide};
-use nova_runtime::{Metric, Shutdown};
-use nova_types::{Generation, Priority, Skill, TaskId, codes, run_skill};
-use nova_wire::{Headers, Task, TaskKey, assets, name, parse_rfc3339, subject};
+use nova_runtime::Shutdown;
+use nova_types::{Generation, Priority, Skill, TaskId, run_skill};
+use nova_wire::{Task, assets, name, parse_rfc3339, subject};
 
+use self::forward::{Forward, source};
 use self::recur::Recurring;
+pub(crate) use self::recur::begin;
 use crate::Parts;
 use crate::consume::{self, Queue};
-use crate::record::{Corpse, bury};
 use crate::run::{self, Runs};
 
 /// How the part works.
@@ -32,26 +35,23 @@ impl Default for Options {
 
 /// The part.
 pub(crate) struct Service {
-    parts: Parts,
-    options: Options,
+    forward: Forward,
     runs: Arc<Runs>,
 }
 
 /// How many due tasks and timers are handled at once: a timer waits for what its run does next.
 const AT_ONCE: usize = 2048;
-/// The pause after a write that is not known to be done.
-const RETRY: Duration = Duration::from_secs(1);
 
 impl Service {
     /// Makes the part.
     pub(crate) fn new(parts: Parts, options: Options, runs: Arc<Runs>) -> Self {
-        Self { parts, options, runs }
+        Self { forward: Forward { parts, full_pause: options.full_pause }, runs }
     }
 
     /// Runs until told to stop; what is under way is finished.
     pub(crate) async fn run(&self, shutdown: &Shutdown) {
         let queue = Queue { at_once: AT_ONCE, ..Queue::new(assets::SCHEDULES, assets::DUE_CONSUMER) };
-        consume::run(&self.parts.broker, queue, &shutdown.token(), |delivery| self.handle(delivery)).await;
+        consume::run(&self.forward.parts.broker, queue, &shutdown.token(), |delivery| self.handle(delivery)).await;
     }
 
     async fn handle(&self, delivery: Delivery) -> Settle {
@@ -66,9 +66,11 @@ impl Service {
                 self.forward(&delivery, skill, priority, id, generation).await
             }
             Due::Recur { skill, priority, base, next } => {
-                self.recur(&delivery, Recurring { skill, priority, base, next }).await
+                self.forward.recur(&delivery, Recurring { skill, priority, base, next }).await
             }
-            Due::Refuse { skill, id, code, why } => self.refuse(&delivery, &skill, &id, code.as_str(), &why).await,
+            Due::Refuse { skill, id, code, why } => {
+                self.forward.refuse(&source(&delivery), &skill, &id, code.as_str(), &why).await
+            }
         }
     }
 
@@ -81,68 +83,11 @@ impl Service {
         generation: Generation,
     ) -> Settle {
         let headers = Task::republished_headers(&delivery.headers, &id, generation);
-        let settle = self.publish(delivery, &skill, priority, &id, headers).await;
+        let settle = self.forward.publish(&source(delivery), &skill, priority, &id, headers).await;
         if matches!(settle, Settle::Ack) {
             nova_runtime::failpoint::hit("due-forwarded");
         }
         settle
-    }
-
-    /// Puts a task into its queue, or ends it where it can never go there.
-    async fn publish(
-        &self,
-        delivery: &Delivery,
-        skill: &Skill,
-        priority: Priority,
-        id: &TaskId,
-        headers: Headers,
-    ) -> Settle {
-        let key = headers.get(name::KEY).and_then(|text| TaskKey::new(text).ok());
-        let subject = subject::task_of(skill, priority, key.as_ref());
-        let message = Message::new(subject, delivery.body.clone()).with_headers(headers);
-        let error = match self.parts.broker.publish(message, Expect::Any).await {
-            Ok(_) => {
-                self.parts.metrics.inc(Metric::DueForwarded, &[skill.as_str()]);
-                return Settle::Ack;
-            }
-            Err(error) => error,
-        };
-        match &error {
-            PublishError::NoStream { .. } => {
-                self.refuse(delivery, skill, id, codes::BAD_SUBJECT, "its skill has no queue").await
-            }
-            PublishError::TooLarge { .. } => {
-                self.refuse(delivery, skill, id, codes::TOO_LARGE, &error.to_string()).await
-            }
-            PublishError::Full { .. } => {
-                tracing::warn!(task = %id, %skill, %error, "due task waits for room in its queue");
-                Settle::Nak { delay: self.options.full_pause }
-            }
-            _ => {
-                tracing::warn!(task = %id, %skill, %error, "due task is not known to be in its queue");
-                Settle::Nak { delay: RETRY }
-            }
-        }
-    }
-
-    async fn refuse(&self, delivery: &Delivery, skill: &Skill, id: &TaskId, code: &str, why: &str) -> Settle {
-        let corpse = Corpse {
-            stream: assets::SCHEDULES.to_owned(),
-            sequence: delivery.sequence,
-            at: delivery.at,
-            headers: delivery.headers.clone(),
-            body: delivery.body.clone(),
-        };
-        match bury(&self.parts, skill, id, &code.into(), why, &corpse).await {
-            Ok(_) => {
-                tracing::warn!(task = %id, %skill, code, why, "due task is dead");
-                Settle::Ack
-            }
-            Err(error) => {
-                tracing::warn!(task = %id, %skill, %error, "due task could not be buried");
-                Settle::Nak { delay: self.options.full_pause }
-            }
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::Parts;
 use crate::call::refuse_reserved;
+use crate::due::begin;
 use crate::refusal::Refusal;
 
 /// How many requests are under way at once: three round trips each.
@@ -70,14 +71,18 @@ impl Later {
         let headers = request.schedule_headers(self.parts.clock.now());
         let subject = subject::schedule(&request.skill, &request.id);
         let schedule = Message::new(subject.clone(), message.body.clone()).with_headers(headers.clone());
-        match self.parts.broker.publish(schedule, Expect::NOTHING).await {
+        let made = match self.parts.broker.publish(schedule, Expect::NOTHING).await {
             Ok(receipt) => Ok(receipt),
             Err(PublishError::Conflict { .. }) => self.compare(subject, &headers, &message).await,
             Err(PublishError::NoStream { .. }) => {
                 Err(Refusal { code: 503, message: "schedules are not provisioned".to_owned() })
             }
             Err(error) => Err(Refusal::publish(&request.skill, &error)),
+        };
+        if made.is_ok() && request.spec.is_recurring() {
+            begin(&self.parts, &request.skill, &request.id).await;
         }
+        made
     }
 
     /// Whether what stands there is this very schedule, asked for again after a lost answer.
@@ -161,7 +166,7 @@ fn read(message: &Message) -> Result<Request, Refusal> {
     }
     // Read it as a worker will: what it would refuse is refused now, while someone is there to hear it.
     let task = headers.clone().with(name::MSG_ID, id.to_string());
-    Task::parse(&subject::task(&skill, priority), 0, task, message.body.clone())
+    Task::parse(&subject::task_for(&skill, priority, &task), 0, task, message.body.clone())
         .map_err(|bad| Refusal::bad(format!("{}: {}", bad.code, bad.message)))?;
     Ok(Request { skill, id, priority, spec, time_zone, headers })
 }
