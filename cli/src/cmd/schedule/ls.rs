@@ -1,9 +1,10 @@
 //! `nova schedule ls`: what is to come.
 
 use nova_client::ScheduleFilter;
-use nova_types::{Priority, Skill, TaskId, UnixMillis};
+use nova_types::{CatchUp, Priority, Skill, TaskId, UnixMillis};
 use serde::Serialize;
 
+use crate::clock;
 use crate::cx::Cx;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -29,11 +30,15 @@ struct Line {
     time_zone: Option<String>,
     at: Option<UnixMillis>,
     recurring: bool,
+    catch_up: Option<CatchUp>,
+    last: Option<UnixMillis>,
+    next: Option<UnixMillis>,
     since: UnixMillis,
 }
 
 impl Row for Line {
-    const TITLES: &'static [&'static str] = &["task", "skill", "priority", "when", "zone", "since"];
+    const TITLES: &'static [&'static str] =
+        &["task", "skill", "priority", "when", "zone", "catch-up", "last", "next", "since"];
     fn cells(&self, out: &Out) -> Vec<String> {
         vec![
             self.task.to_string(),
@@ -41,6 +46,9 @@ impl Row for Line {
             self.priority.to_string(),
             self.at.map_or_else(|| self.when.clone(), |at| out.moment(at)),
             self.time_zone.clone().unwrap_or_default(),
+            self.catch_up.map(|policy| policy.to_string()).unwrap_or_default(),
+            out.moment_or_none(self.last),
+            out.moment_or_none(self.next),
             out.moment(self.since),
         ]
     }
@@ -48,10 +56,14 @@ impl Row for Line {
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let entries = cx.client.schedules(&ScheduleFilter { skill: args.skill, limit: args.limit }).await?;
+    let now = clock::now();
     let lines: Vec<Line> = entries
         .into_iter()
         .map(|entry| Line {
             recurring: entry.is_recurring(),
+            catch_up: entry.is_recurring().then_some(entry.catch_up),
+            last: entry.state.and_then(|state| state.last),
+            next: entry.upcoming(now, 1).first().copied(),
             task: entry.task,
             skill: entry.skill,
             priority: entry.priority,
