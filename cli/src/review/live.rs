@@ -81,6 +81,7 @@ impl Live {
         };
         match course.tasks {
             0 => format!("the files are listed{workers}"),
+            _ if course.ended == 0 => format!("the files are given out{workers}"),
             tasks if tasks == course.ended => "the report is made".to_owned(),
             _ => format!("{rate:.0}/s{workers}"),
         }
