@@ -74,15 +74,16 @@ fn stop(turn: &mut Turn<'_>, id: &StepId) {
     }
 }
 
-/// The step to be undone next: of those that completed in this run and have an undo, the last to end.
+/// The step to be undone next: of those that did their work in this run and have an undo, the last to end.
 fn next_undo(turn: &Turn<'_>) -> Option<StepId> {
     let ending = turn.run.ending.as_ref()?;
     if turn.plan.workflow().on_failure == RunFailure::Leave {
         return None;
     }
-    let done = turn.run.steps.iter().filter(|(id, _)| turn.run.has_completed(id));
-    done.filter(|(id, _)| turn.plan.step(id).undo.is_some() && !ending.tried.contains(id))
-        .filter_map(|(id, step)| Some((step.ended.as_ref()?.order?, id)))
+    let undoable = turn.run.steps.iter().filter(|(id, _)| turn.plan.step(id).undo.is_some());
+    undoable
+        .filter(|(id, _)| !ending.tried.contains(id))
+        .filter_map(|(id, step)| Some((step.done_in_order()?, id)))
         .max()
         .map(|(_, id)| id.clone())
 }

@@ -70,7 +70,11 @@ fn scope_of<'t, 'a>(turn: &'t Turn<'a>, part: &Part) -> Result<Scope<'t, 'a>, Ev
     let scope = Scope::of(turn);
     let Some(step) = turn.run.steps.get(&part.step) else { return Ok(scope) };
     if part.role == Role::Undo {
-        let result = step.ended.as_ref().map_or(Ok(Value::Null), |ended| result_of(&turn.run, turn.data, ended))?;
+        let result = match (&step.late, &step.ended) {
+            (Some(late), _) => value(turn.data, &late.result)?,
+            (None, Some(ended)) => result_of(&turn.run, turn.data, ended)?,
+            (None, None) => Value::Null,
+        };
         return Ok(scope.with(Root::Result, &result));
     }
     match turn.plan.kind(&part.step) {

@@ -12,7 +12,7 @@ mod step;
 
 pub use step::StepStatus;
 pub(super) use step::{
-    Active, Alarm, Answer, Cast, Ended, List, LoopState, MapState, Open, StepRun, VoteState, WaitState,
+    Active, Alarm, Answer, Cast, Ended, Late, List, LoopState, MapState, Open, StepRun, VoteState, WaitState,
 };
 
 /// A run: what its events and decisions so far come to.

@@ -243,6 +243,10 @@ pub(super) fn own<T>(result: Result<T, EvalError>) -> Result<Result<T, Failure>,
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(EvalError::Failed(failure)) => Ok(Err(failure)),
-        Err(EvalError::Wants(blobs)) => Err(Stuck::Wants(blobs)),
+        Err(EvalError::Wants(mut blobs)) => {
+            blobs.sort();
+            blobs.dedup();
+            Err(Stuck::Wants(blobs))
+        }
     }
 }

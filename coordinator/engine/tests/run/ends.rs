@@ -198,3 +198,24 @@ fn a_run_of_another_definition_is_parked() {
     assert!(matches!(stuck, nova_engine::run::Stuck::Parked(_)), "{stuck}");
     assert_eq!(play.run.n(), 0);
 }
+
+#[test]
+fn what_a_join_did_not_wait_for_is_undone_when_it_was_done() {
+    let play = check(
+        json!({
+            "a": undone(&[]), "b": undone(&[]), "c": undone(&[]),
+            "j": {"join": {"of": ["a", "b", "c"], "need": "any", "rest": "cancel"}},
+            "d": {"after": ["j"], "task": {"skill": "x"}},
+        }),
+        &[
+            ("start", "start a; start b; start c; running"),
+            ("a=1", "done a; done j; skip b; cancel b.0; skip c; cancel c.0; start d"),
+            ("b=\"late\"", ""),
+            ("d!bad", "fail d bad; undoing"),
+            ("c~", "start undo b"),
+            ("undo b=1", "start undo a"),
+            ("undo a=1", "end failed"),
+        ],
+    );
+    assert_eq!(play.input_of("b", nova_workflow::Role::Undo, 0), json!("late"));
+}

@@ -69,6 +69,8 @@ pub struct World {
     ended: BTreeMap<StepId, StepStatus>,
     done: Vec<StepId>,
     undone: Vec<StepId>,
+    /// Steps that were skipped under way and completed all the same.
+    late: BTreeSet<StepId>,
     /// How many tasks ended.
     pub ends: usize,
     /// Large values that nobody wanted yet.
@@ -90,6 +92,7 @@ impl World {
             ended: BTreeMap::new(),
             done: Vec::new(),
             undone: Vec::new(),
+            late: BTreeSet::new(),
             ends: 0,
             store: BTreeMap::new(),
         }
@@ -265,6 +268,9 @@ impl World {
         }
         let decisions = self.play.history.last().expect("it moved").decisions.clone();
         let effects = self.play.effects.last().expect("it moved").clone();
+        for event in &events {
+            self.note_late(event);
+        }
         for decision in &decisions {
             self.note(decision);
         }
@@ -274,11 +280,24 @@ impl World {
         self.caps();
     }
 
+    fn note_late(&mut self, event: &Event) {
+        let Event::Ended(ends) = event else { return };
+        for End { part, kind, .. } in ends {
+            let is_task = matches!(self.play.plan.kind(&part.step), Kind::Task(_) | Kind::Run(_));
+            let is_late = part.role == Role::Work && self.ended.get(&part.step) == Some(&StepStatus::Skipped);
+            if is_task && is_late && *kind == OutcomeKind::Completed {
+                self.late.insert(part.step.clone());
+            }
+        }
+    }
+
     /// Keeps the books of what was decided, and checks each against them.
     fn note(&mut self, decision: &Decision) {
         match decision {
             Decision::Start { step, role: Role::Undo, .. } => {
-                assert!(self.done.contains(step), "{step} is undone and has not completed");
+                let was_done = self.done.contains(step) || self.late.contains(step);
+                assert!(was_done, "{step} is undone and has not completed");
+                assert!(!self.undone.contains(step), "{step} is undone twice");
                 self.undone.push(step.clone());
             }
             Decision::Start { step, .. } | Decision::Items { step, .. } | Decision::Wait { step, .. } => {
@@ -293,7 +312,15 @@ impl World {
             }
             Decision::Fail { step, .. } => self.end_once(step, StepStatus::Failed),
             Decision::Skip { step } => self.end_once(step, StepStatus::Skipped),
-            Decision::End(_) => assert_eq!(self.asks_undone(), self.undone, "undo goes back as the steps came"),
+            Decision::End(_) => {
+                let seen: Vec<_> = self.undone.iter().filter(|step| !self.late.contains(step)).cloned().collect();
+                assert_eq!(self.asks_undone(), seen, "undo goes back as the steps came");
+                let is_bad = self.play.run.status() != nova_types::RunStatus::Completed;
+                let with_undo = |step: &&StepId| self.play.plan.step(step).undo.is_some();
+                for step in self.late.iter().filter(with_undo).filter(|_| is_bad) {
+                    assert!(self.undone.contains(step), "{step} was done, late, and is not undone");
+                }
+            }
             _ => {}
         }
     }

@@ -10,8 +10,12 @@ pub(super) fn fold(turn: &mut Turn<'_>, ends: &[End]) -> Result<(), Stuck> {
         let part = &end.part;
         if part.role == Role::Undo {
             ending::undone(turn, end);
-        } else if turn.close(&part.step, part.role, part.index) && turn.run.is_active(&part.step) {
-            step::ended(turn, end)?;
+        } else if turn.close(&part.step, part.role, part.index) {
+            if turn.run.is_active(&part.step) {
+                step::ended(turn, end)?;
+            } else {
+                step::task::late(turn, end);
+            }
         }
     }
     Ok(())

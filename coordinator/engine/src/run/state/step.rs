@@ -27,6 +27,18 @@ pub(in crate::run) struct StepRun {
     pub active: Active,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Shared<Ended>>,
+    /// What its task did all the same, when it was skipped while under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Shared<Late>>,
+}
+
+/// A completion that came when the step was skipped: nobody sees it, but an undo must reverse it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::run) struct Late {
+    /// Its place in the order of ends.
+    pub order: u32,
+    pub result: Datum,
 }
 
 /// A task under way.
@@ -180,13 +192,28 @@ pub(in crate::run) enum Answer {
 
 impl StepRun {
     pub fn new(kind: &str, at: UnixMillis, active: Active) -> Self {
-        Self { kind: kind.to_owned(), at, open: BTreeMap::new(), judge: None, timer: None, active, ended: None }
+        Self {
+            kind: kind.to_owned(),
+            at,
+            open: BTreeMap::new(),
+            judge: None,
+            timer: None,
+            active,
+            ended: None,
+            late: None,
+        }
     }
 
     /// Its tasks under way.
     pub fn parts(&self) -> impl Iterator<Item = (Role, u32, Open)> + '_ {
         let work = self.open.iter().map(|(index, open)| (Role::Work, *index, *open));
         work.chain(self.judge.map(|open| (Role::Judge, 0, open)))
+    }
+
+    /// Its place in the order of ends, when its work was done in this run.
+    pub fn done_in_order(&self) -> Option<u32> {
+        let ended = self.ended.as_ref().filter(|ended| ended.status == StepStatus::Completed);
+        self.late.as_ref().map(|late| late.order).or_else(|| ended.and_then(|ended| ended.order))
     }
 
     pub fn is_idle(&self) -> bool {

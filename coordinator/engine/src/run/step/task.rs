@@ -1,11 +1,12 @@
 //! One task, or one child run.
 
 use nova_types::{OutcomeKind, StepId};
-use nova_workflow::{End, Part};
+use nova_workflow::{End, Kind, Part};
 
 use crate::run::Stuck;
 use crate::run::ending::failure_of;
-use crate::run::state::{Active, Answer};
+use crate::run::shared::Shared;
+use crate::run::state::{Active, Answer, Late};
 use crate::run::turn::Turn;
 
 pub(in crate::run) fn begin(turn: &mut Turn<'_>, id: &StepId) -> Result<(), Stuck> {
@@ -23,5 +24,17 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, end: &End) {
     match end.kind {
         OutcomeKind::Completed => turn.complete(&end.part.step, Answer::Value(end.result.clone())),
         _ => turn.fail(&end.part.step, failure_of(end), end.attempt),
+    }
+}
+
+/// Folds an end that came when the step was over. Where a join skipped it, what it did is still to be undone some day.
+pub(in crate::run) fn late(turn: &mut Turn<'_>, end: &End) {
+    let id = &end.part.step;
+    let is_task = matches!(turn.plan.kind(id), Kind::Task(_) | Kind::Run(_));
+    let is_undoable = is_task && turn.run.is_skipped(id) && turn.plan.step(id).undo.is_some();
+    if is_undoable && end.kind == OutcomeKind::Completed {
+        let order = turn.run.ended_steps;
+        turn.run.ended_steps += 1;
+        turn.step_mut(id).late = Some(Shared::new(Late { order, result: end.result.clone() }));
     }
 }
