@@ -25,6 +25,8 @@ pub const BRIEF: &str = "bench-brief";
 pub const NOOP: &str = "bench-noop";
 /// The same with a rate that is never reached.
 pub const LIMITED: &str = "bench-limited";
+/// The same with keys.
+pub const KEYED: &str = "bench-keyed";
 /// The queue of the worker written by hand.
 pub const RAW: &str = "bench-raw";
 
@@ -37,6 +39,7 @@ bench-held = { about = "Takes as long as the task says", lease = "10s" }
 bench-brief = { about = "The same with a short lease", lease = "2s" }
 bench-noop = { about = "Does nothing", lease = "10s" }
 bench-limited = { about = "Does nothing, a million times a second at most", rate = "1000000/s" }
+bench-keyed = { about = "Does nothing, in the order of keys", lease = "10s", keyed = true }
 bench-raw = { about = "The queue of the worker written by hand", lease = "10s" }
 "#;
 

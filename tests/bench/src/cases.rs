@@ -5,6 +5,7 @@ mod chain;
 mod cli_start;
 mod failover;
 mod idle;
+mod keyed;
 mod limited;
 mod noop;
 mod priority;
@@ -40,6 +41,7 @@ pub const CASES: &[Case] = &[
     Case { name: idle::NAME, about: idle::ABOUT, note: idle::NOTE, run: || idle::run().boxed_local() },
     Case { name: noop::NAME, about: noop::ABOUT, note: noop::NOTE, run: || noop::run().boxed_local() },
     Case { name: limited::NAME, about: limited::ABOUT, note: limited::NOTE, run: || limited::run().boxed_local() },
+    Case { name: keyed::NAME, about: keyed::ABOUT, note: keyed::NOTE, run: || keyed::run().boxed_local() },
     Case { name: submit::NAME, about: submit::ABOUT, note: submit::NOTE, run: || submit::run().boxed_local() },
     Case { name: priority::NAME, about: priority::ABOUT, note: priority::NOTE, run: || priority::run().boxed_local() },
     Case { name: backoff::NAME, about: backoff::ABOUT, note: backoff::NOTE, run: || backoff::run().boxed_local() },

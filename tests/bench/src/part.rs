@@ -79,7 +79,7 @@ impl Part {
         match self {
             Self::Worker => nova_worker::main(|_setup| async {
                 let skill = setting(SKILL);
-                if skill == bed::NOOP || skill == bed::LIMITED {
+                if [bed::NOOP, bed::LIMITED, bed::KEYED].contains(&&*skill) {
                     return Ok(Worker::new().skill(Noop(skill)));
                 }
                 let least = Duration::from_millis(setting(HOLD_MS).parse().unwrap_or(0));
