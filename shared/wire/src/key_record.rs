@@ -192,7 +192,7 @@ mod tests {
         };
         let golden = r#"{"task":"a.b","input":"65a4492d014b4a77f830dcfcabdf24da89261df484ca4aee62a51a46eb02adae","outcome_kept_secs":86400,"sent":{"stream":"S","sequence":7,"priority":"normal"}}"#;
         assert_eq!(serde_json::to_string(&record).expect("encodes"), golden);
-        assert_eq!(serde_json::from_str::<KeyRecord>(&golden).expect("decodes"), record);
+        assert_eq!(serde_json::from_str::<KeyRecord>(golden).expect("decodes"), record);
     }
 
     #[test]

@@ -106,12 +106,12 @@ impl Limiter {
     pub(crate) async fn take(&self, want: usize) -> Grant {
         let want = u32::try_from(want).unwrap_or(u32::MAX).max(1);
         let mut state = self.state.lock().await;
-        if let Some(tokens) = state.from_slice(want) {
+        if let Some(tokens) = state.use_slice(want) {
             return Grant::Now(tokens);
         }
         state.stride_for(want, self.budget.most());
         match self.slice(&mut state, want).await {
-            Ok(()) => match state.from_slice(want) {
+            Ok(()) => match state.use_slice(want) {
                 Some(tokens) => Grant::Now(tokens),
                 // It took longer to get than it may be held.
                 None => Grant::Wait(jitter(PAUSE)),
@@ -209,7 +209,7 @@ impl Limiter {
 }
 
 impl State {
-    fn from_slice(&mut self, want: u32) -> Option<usize> {
+    fn use_slice(&mut self, want: u32) -> Option<usize> {
         let is_good = self.slice.until.is_some_and(|until| Instant::now() < until);
         if !is_good || self.slice.left == 0 {
             return None;

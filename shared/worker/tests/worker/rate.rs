@@ -18,7 +18,7 @@ type Starts = Arc<Mutex<Vec<UnixMillis>>>;
 fn noting(memory: &MemoryBroker, starts: &Starts, takes: Duration) -> Does {
     let (memory, starts) = (memory.clone(), Arc::clone(starts));
     does("a", move |_, _| {
-        starts.lock().unwrap().push(memory.now());
+        starts.lock().expect("no holder panics").push(memory.now());
         async move {
             tokio::time::sleep(takes).await;
             Ok(Value::Null)
@@ -35,7 +35,7 @@ fn workers(bed: &Bed, starts: &Starts, count: usize, slots: usize, takes: Durati
 #[track_caller]
 fn check_bound(rate: &str, starts: &Starts) -> Vec<UnixMillis> {
     let rate: Rate = rate.parse().expect("a rate");
-    let mut starts = starts.lock().unwrap().clone();
+    let mut starts = starts.lock().expect("no holder panics").clone();
     starts.sort_unstable();
     let (count, per) = (u128::from(rate.count()), rate.per().as_millis());
     for (first, from) in starts.iter().enumerate() {
@@ -204,6 +204,6 @@ async fn another_skill_of_the_worker_goes_on_while_one_waits_for_its_rate() {
     bed.submit("b", "x", &[], "1").await;
     let (outcome, _) = bed.outcome("b", "x").await;
     assert!(outcome.finished.since(asked) < Duration::from_secs(1));
-    assert_eq!(starts.lock().unwrap().len(), 1);
+    assert_eq!(starts.lock().expect("no holder panics").len(), 1);
     worker.stop().await;
 }

@@ -57,7 +57,7 @@ async fn several_workers_share_a_rate_on_a_server() {
     for id in 0..4 {
         let starts = Arc::clone(&starts);
         let skill = does("a", move |_, _| {
-            starts.lock().unwrap().push(Instant::now());
+            starts.lock().expect("no holder panics").push(Instant::now());
             async { Ok(Value::Null) }
         });
         let worker = Worker::new().skill(skill).run(connect(&server).await, options(id, &shutdown));
@@ -72,7 +72,7 @@ async fn several_workers_share_a_rate_on_a_server() {
     for worker in fleet {
         worker.await.expect("no panic").expect("a clean end");
     }
-    let mut starts = starts.lock().unwrap().clone();
+    let mut starts = starts.lock().expect("no holder panics").clone();
     starts.sort_unstable();
     assert_eq!(starts.len(), TASKS, "each once: nothing was taken in vain");
     for (first, from) in starts.iter().enumerate() {
