@@ -3,10 +3,9 @@
 //! A moment's task has the same id whoever submits it, so what ran is found by its outcome, what is on its way is one
 //! with this, and doing it again is harmless.
 
-use futures_util::StreamExt as _;
 use nova_broker::{Expect, Message, Scan};
 use nova_types::{Generation, RUN_SKILL, RunId, Skill, TaskId, UnixMillis};
-use nova_wire::{Calendar, Task, assets, format_rfc3339, name, subject};
+use nova_wire::{Calendar, Task, TaskKey, assets, format_rfc3339, name, subject};
 
 use crate::{Client, QueryError, ScheduleEntry, SubmitError};
 
@@ -132,20 +131,33 @@ impl Client {
         moments: impl IntoIterator<Item = UnixMillis>,
         mut visit: impl FnMut(Backfilled),
     ) -> Result<(), QueryError> {
-        let mut filling = futures_util::stream::iter(moments)
-            .map(|moment| async move {
-                let task = recurring.task(moment);
-                let filled = self.fill(recurring, &task, moment).await?;
-                Ok::<_, QueryError>(Backfilled { moment, task, filled })
-            })
-            .buffered(AT_ONCE);
-        while let Some(filled) = filling.next().await {
-            visit(filled?);
+        let mut moments = moments.into_iter();
+        loop {
+            let mut filling = Vec::new();
+            for moment in moments.by_ref().take(AT_ONCE) {
+                filling.push(self.fill(recurring, moment));
+            }
+            if filling.is_empty() {
+                return Ok(());
+            }
+            for filled in futures_util::future::join_all(filling).await {
+                visit(filled?);
+            }
         }
-        Ok(())
     }
 
-    async fn fill(&self, recurring: &Recurring, task: &TaskId, moment: UnixMillis) -> Result<Filled, QueryError> {
+    async fn fill(&self, recurring: &Recurring, moment: UnixMillis) -> Result<Backfilled, QueryError> {
+        let task = recurring.task(moment);
+        let filled = self.submit_unless_run(recurring, &task, moment).await?;
+        Ok(Backfilled { moment, task, filled })
+    }
+
+    async fn submit_unless_run(
+        &self,
+        recurring: &Recurring,
+        task: &TaskId,
+        moment: UnixMillis,
+    ) -> Result<Filled, QueryError> {
         let entry = &recurring.entry;
         if self.has_run(&entry.skill, task).await? {
             return Ok(Filled::Existing);
@@ -154,7 +166,9 @@ impl Client {
         let mut headers = Task::republished_headers(&entry.headers, task, Generation::of_moment(moment));
         headers.remove(name::CATCH_UP);
         headers.set(name::NOMINAL, format_rfc3339(moment));
-        let message = Message::new(subject::task(&entry.skill, entry.priority), recurring.body.clone());
+        let key = headers.get(name::KEY).and_then(|text| TaskKey::new(text).ok());
+        let subject = subject::task_of(&entry.skill, entry.priority, key.as_ref());
+        let message = Message::new(subject, recurring.body.clone());
         match self.inner.broker.publish(message.with_headers(headers), Expect::Any).await {
             Ok(receipt) if receipt.is_duplicate => Ok(Filled::Existing),
             Ok(_) => Ok(Filled::Submitted),

@@ -138,6 +138,38 @@ async fn a_stopped_brokers_missed_moments_are_made_up_for_as_the_policy_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_moment_missed_by_a_killed_broker_does_not_wait_for_the_next_one() {
+    let mut fleet = Fleet::start().await;
+    fleet.worker("echo", "w1", &[]).await;
+    fleet.coordinator().await;
+    let client = client(&fleet);
+    let due = now() / 1000 + 6;
+    for policy in CatchUp::ALL {
+        schedule(&client, policy.as_str(), &format!("{} * * * * *", due % 60), policy).await;
+        assert_eq!(state(&client, policy.as_str()).await.next, UnixMillis(due * 1000), "noted before it fired");
+    }
+    fleet.server.kill9();
+    let killed = now();
+    assert!(killed < due * 1000, "it is down before the moment");
+    tokio::time::sleep(Duration::from_millis(u64::try_from(due * 1000 + 1000 - killed).expect("to come"))).await;
+    fleet.server.restart();
+    for policy in ["one", "all"] {
+        wait_until(format!("{policy} to be made up for"), 2 * PATIENCE, || async {
+            fired(&fleet, policy).await.contains_key(&due).then_some(())
+        })
+        .await;
+    }
+    println!("made up for {} ms after the moment", now() - due * 1000);
+    assert!(now() < (due + 60) * 1000, "before the next moment");
+    let noted = wait_until("what was skipped to be noted", PATIENCE, || async {
+        client.schedule_entry(&skill(), &id("skip")).await.ok()??.state?.left_out
+    })
+    .await;
+    assert_eq!((noted.from, noted.until), (UnixMillis(due * 1000), UnixMillis(due * 1000)));
+    assert!(fired(&fleet, "skip").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_killed_at_a_firing_runs_each_moment_once() {
     for failpoint in ["due-forwarded=kill", "due-noted=kill"] {
         let mut fleet = Fleet::start().await;
