@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 
 use super::batch::{Batch, Sorted};
 use super::effects::{Doer, Round};
-use super::end;
 use super::mail::{Letter, News, Verdict};
 use super::place::Place;
 use super::runs::Runs;
@@ -318,8 +317,6 @@ impl Actor {
         nova_runtime::failpoint::hit("run-carried-out");
         if is_start {
             self.runs.shared.count(Metric::RunsStarted);
-            let (runs, place, run) = (Arc::clone(&self.runs), self.place.clone(), state.run.clone());
-            self.runs.beside(async move { end::event(&runs.shared, &place, &run, "started").await });
         }
         if is_start || state.is_ended() {
             self.hand_on_room();

@@ -70,7 +70,10 @@ pub(crate) async fn carry_out(ending: &Ending<'_>, end: RunEnd, result: Value) -
         Sent::Stored => {
             tell(ending, &started.task, message.with_headers(told)).await;
             shared.parts.metrics.inc(Metric::RunsEnded, &[end.status.as_str()]);
-            event(shared, ending.place, ending.run, end.status.as_str()).await;
+            // As with tasks: what went well is in the history, and an event of it would be one more write for each run.
+            if kind != OutcomeKind::Completed {
+                event(ending, end.status).await;
+            }
         }
         // Written by a round that broke off, or by someone else: what stands there counts.
         Sent::Conflict => tell_again(ending, &started.task).await?,
@@ -149,20 +152,21 @@ async fn tell_again(ending: &Ending<'_>, task: &TaskId) -> Result<(), Halted> {
     Ok(())
 }
 
-/// Tells watchers a fact of a run's life; nothing depends on it.
-pub(crate) async fn event(shared: &Shared, place: &Place, run: &Run, kind: &str) {
+/// Tells watchers that a run failed or was cancelled; nothing depends on it.
+async fn event(ending: &Ending<'_>, status: RunStatus) {
+    let (run, place, parts) = (ending.run, ending.place, &ending.shared.parts);
     let Some(started) = run.started() else { return };
     let body = json!({
-        "kind": kind,
+        "kind": status,
         "run": place.run,
         "workflow": started.workflow,
         "task": started.task,
         "n": run.n(),
-        "at": shared.parts.clock.now(),
+        "at": parts.clock.now(),
         "step": run.end().and_then(|end| end.step.as_ref()),
     });
-    let subject = subject::run_event(kind, &started.workflow, &place.run);
-    if let Err(error) = shared.parts.broker.tell(Message::new(subject, body.to_string())).await {
+    let subject = subject::run_event(status.as_str(), &started.workflow, &place.run);
+    if let Err(error) = parts.broker.tell(Message::new(subject, body.to_string())).await {
         tracing::debug!(run = %place.run, %error, "an event of a run was not told");
     }
 }

@@ -6,7 +6,7 @@ use nova_testkit::Process;
 use nova_types::OutcomeKind;
 use serde_json::json;
 
-use super::support::{chain, echo_worker, ended, history, put, start};
+use super::support::{chain, echo_worker, ended, history, put, start, until};
 use crate::support::{DEADLINE, Fleet};
 
 fn program(url: &str, failpoint: &str) -> Command {
@@ -69,4 +69,42 @@ killed! {
     killed_behind_an_outcome "run-outcome=kill@1"
     killed_when_room_is_taken "run-claimed=kill@2"
     killed_when_room_is_handed_on "run-admitted=kill@1"
+}
+
+/// Freezes a coordinator at `failpoint` until another one has finished, then lets it go on.
+async fn check_frozen(failpoint: &str) {
+    let mut fleet = Fleet::real().await;
+    let worker = echo_worker(&fleet).await;
+    put(&fleet, chain()).await;
+    let mut child = Process::spawn("nova-coordinator", program(&fleet.server().url(), failpoint));
+    start(&fleet, "cli.first", json!({"workflow": "chain", "input": 1})).await;
+    let before = until(&fleet, "cli-first", "begun", |_| true).await;
+    fleet.start("c2").await;
+    let (outcome, result) = ended(&fleet, "cli.first").await;
+    assert_eq!((outcome.kind, result), (OutcomeKind::Completed, json!({"b": {"a": 1}})), "{failpoint}");
+    child.cont();
+    // It works as ever, on the same runs and on new ones.
+    for n in 0..20 {
+        start(&fleet, &format!("cli.n{n}"), json!({"workflow": "chain", "input": n})).await;
+    }
+    for n in 0..20 {
+        ended(&fleet, &format!("cli.n{n}")).await;
+        history(&fleet, &format!("cli-n{n}")).await;
+    }
+    let transitions = history(&fleet, "cli-first").await;
+    assert!(transitions.len() as u64 > before.n);
+    worker.abort();
+    fleet.stop().await;
+    child.term();
+    assert!(child.wait_exit(DEADLINE).await.success(), "{failpoint}");
+}
+
+#[tokio::test]
+async fn frozen_before_it_carried_anything_out() {
+    check_frozen("run-appended=stop@1").await;
+}
+
+#[tokio::test]
+async fn frozen_before_its_ack() {
+    check_frozen("run-before-ack=stop@2").await;
 }

@@ -54,12 +54,15 @@ async fn a_failure_names_the_step_and_its_cause() {
     fleet.start("c1").await;
     let worker = worker(&fleet, "echo", |_| Err("no_luck".to_owned())).await;
     put(&fleet, chain()).await;
+    let mut told = fleet.broker.listen("nova.event.run.failed.chain.*".into(), None).await.expect("listening");
     start(&fleet, "cli.fails", json!({"workflow": "chain"})).await;
     let (outcome, body) = ended(&fleet, "cli.fails").await;
     assert_eq!((outcome.kind, &body["code"]), (OutcomeKind::Dead, &json!("no_luck")));
     assert_eq!(body["details"], json!({"run": "cli-fails", "step": "a", "attempts": 1}));
     let failed = summary(&fleet, "cli-fails").await.expect("there");
     assert_eq!(failed.failed, Some(StepId::new("a").expect("a step")));
+    let event = futures_util::StreamExt::next(&mut told).await.expect("the event");
+    assert_eq!(event.subject, "nova.event.run.failed.chain.cli-fails");
     worker.abort();
     fleet.stop().await;
 }
