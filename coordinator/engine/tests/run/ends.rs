@@ -174,6 +174,20 @@ fn a_paused_run_starts_nothing_and_forgets_nothing() {
 }
 
 #[test]
+fn cancelling_a_paused_run_undoes_it() {
+    check(
+        json!({"a": undone(&[]), "w": {"after": ["a"], "wait": {"signal": "s"}}}),
+        &[
+            ("start", "start a; running"),
+            ("a=1", "done a; wait w"),
+            ("pause", "paused"),
+            ("cancel", "fail w cancelled; start undo a; undoing"),
+            ("undo a=1", "end cancelled"),
+        ],
+    );
+}
+
+#[test]
 fn a_queued_run_does_nothing_until_there_is_room() {
     let steps = json!({"a": {"task": {"skill": "x"}}});
     check(

@@ -15,5 +15,7 @@ pub(super) fn fold(turn: &mut Turn<'_>, why: &str) {
     }
     let why = if why.is_empty() { "the run was cancelled" } else { why };
     let end = RunEnd { failure: Some(failure(codes::CANCELLED, why)), ..plain_end(RunStatus::Cancelled) };
+    // Who ends a run means its undo, too; a pause that is asked for later holds that up again.
+    turn.run.paused = false;
     ending::begin(turn, end);
 }
