@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::call::{self, Calls};
 use crate::config::CoordinatorConfig;
 use crate::later::Later;
+use crate::poison::Finder;
 use crate::run::{self, Runs};
 use crate::{Parts, canary, cancel, due, leader, service, sweep, trim, watch};
 
@@ -70,6 +71,7 @@ impl Coordinator {
     /// connection's machinery: then it ends, to be started anew.
     pub async fn run(&self, shutdown: &Shutdown) -> Result<(), CoordinatorError> {
         let partitions = self.check().await?;
+        self.clear_the_way().await;
         self.parts.metrics.announce(Side::Coordinator);
         let mut running = JoinSet::new();
         self.start(&mut running, shutdown, partitions);
@@ -125,6 +127,30 @@ impl Coordinator {
             self.check_consumer(&assets::tasks_stream(&run_skill()), assets::consumer(priority)).await?;
         }
         Ok(partitions)
+    }
+
+    /// Ends what no client can read among the deliveries that are out, before any of it comes here.
+    ///
+    /// Such a message broke the connection of whoever had it, maybe this process before it was started anew. The sweeper ends
+    /// it, too, but leadership takes longer to pass on than a lease to end.
+    async fn clear_the_way(&self) {
+        let starts = assets::tasks_stream(&run_skill());
+        let lanes = Priority::ALL.map(|priority| (&*starts, assets::consumer(priority)));
+        let own = [
+            (assets::SCHEDULES, assets::DUE_CONSUMER),
+            (assets::CONTROL, assets::CANCEL_CONSUMER),
+            (assets::RUNS, assets::ORDER_CONSUMER),
+        ];
+        let mut finder = Finder::default();
+        for (stream, consumer) in own.into_iter().chain(lanes) {
+            let Ok(Some(info)) = self.parts.broker.consumer(stream.to_owned(), consumer.to_owned()).await else {
+                continue;
+            };
+            if let Err(error) = finder.round(&self.parts, &info).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(stream, consumer, error, "unreadable messages may stand");
+            }
+        }
     }
 
     async fn check_stream(&self, stream: &str) -> Result<StreamInfo, CoordinatorError> {
