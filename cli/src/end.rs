@@ -81,11 +81,10 @@ pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> 
         show_body(out, &ended.body)?;
         return Ok(Exit::OK);
     };
+    if outcome.skill.as_str() == RUN_SKILL {
+        return Err(run_failure(&RunId::of(&outcome.task), outcome.kind, &error));
+    }
     let how = match outcome.kind {
-        OutcomeKind::Cancelled if outcome.skill.as_str() == RUN_SKILL => {
-            format!("run {} was cancelled", RunId::of(&outcome.task))
-        }
-        _ if outcome.skill.as_str() == RUN_SKILL => format!("run {} failed", RunId::of(&outcome.task)),
         OutcomeKind::Cancelled => format!("task {} was cancelled", outcome.task),
         _ if outcome.attempt == 0 => format!("task {} is dead; it never ran", outcome.task),
         _ => format!("task {} is dead after attempt {}", outcome.task, outcome.attempt),
@@ -95,16 +94,29 @@ pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> 
     if !error.details.is_null() {
         failure = failure.help(format!("details: {}", error.details));
     }
-    if outcome.skill.as_str() == RUN_SKILL {
-        let run = RunId::of(&outcome.task);
-        failure = failure.help(format!("what happened: nova run show {run}; try again: nova run restart {run}"));
-    } else if outcome.kind == OutcomeKind::Dead {
+    if outcome.kind == OutcomeKind::Dead {
         failure = failure.help(format!(
             "what happened: nova dead show {}; try again: nova dead redrive {}",
             outcome.task, outcome.task
         ));
     }
     Err(failure)
+}
+
+/// Why a run has no result: the step, the attempts and the cause.
+fn run_failure(run: &RunId, kind: OutcomeKind, error: &ErrorBody) -> Failure {
+    let ended = if kind == OutcomeKind::Cancelled { "was cancelled" } else { "failed" };
+    let step = error.details.get("step").and_then(Value::as_str).map(|step| format!(" at step {step}"));
+    let attempts = error.details.get("attempts").and_then(Value::as_u64).filter(|attempts| *attempts > 1);
+    let attempts = attempts.map(|attempts| format!(" after {attempts} attempts")).unwrap_or_default();
+    let why = if error.message.is_empty() { String::new() } else { format!(": {}", error.message) };
+    let text = format!("run {run} {ended}{}{attempts}{why}", step.clone().unwrap_or_default());
+    let failure = Failure::new(Exit::DEAD, error.code.as_str(), text);
+    // Without a step it may never have begun: then there is no history to show or to take over.
+    match step {
+        Some(_) => failure.help(format!("what happened: nova run show {run}; try again: nova run restart {run}")),
+        None => failure.help(format!("what happened, if it began: nova run show {run}")),
+    }
 }
 
 /// Writes a body: pretty for people, as it is into pipes, MessagePack as JSON.
@@ -117,6 +129,12 @@ pub(crate) fn show_body(out: &Out, body: &Payload) -> Result<(), Failure> {
     let value = as_json(body);
     let text = if out.shape() == Shape::Table { pretty(&value) } else { value.to_string() };
     out.line(text)
+}
+
+/// JSON for people, on one line where it fits there.
+pub(crate) fn readable(value: &Value) -> String {
+    let short = value.to_string();
+    if short.len() <= 80 { short } else { pretty(value) }
 }
 
 /// JSON for people.

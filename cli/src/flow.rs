@@ -8,5 +8,6 @@ pub(crate) mod replay;
 pub(crate) mod told;
 pub(crate) mod tree;
 pub(crate) mod which;
+pub(crate) mod why;
 pub(crate) mod words;
 pub(crate) mod yaml;

@@ -1,6 +1,7 @@
 //! A task on the command line: its id, and the skill it is found by.
 
-use nova_types::{Name, Skill, TaskId};
+use nova_client::QueryError;
+use nova_types::{Name, RunId, Skill, TaskId, run_skill};
 
 use crate::cx::Cx;
 use crate::failure::Failure;
@@ -49,16 +50,23 @@ impl TaskArg {
     }
 }
 
-/// A task's whole id and its skill.
+/// A task's whole id and its skill; the id of a run is that of its task.
 pub(crate) async fn find(cx: &Cx, id: &Id, skill: Option<&Skill>) -> Result<(Skill, TaskId), Failure> {
     let task = id.in_scope_of(cx);
-    let skill = match skill {
-        Some(skill) => skill.clone(),
-        None => cx.client.find_skill(&task).await.map_err(|error| {
-            let failure = Failure::from(error);
-            // Who may not look everywhere may still ask for what is its own.
-            if failure.code == "broker" { failure.help("--skill NAME spares the search") } else { failure }
-        })?,
+    if let Some(skill) = skill {
+        return Ok((skill.clone(), task));
+    }
+    let error = match cx.client.find_skill(&task).await {
+        Ok(skill) => return Ok((skill, task)),
+        Err(error) => error,
     };
-    Ok((skill, task))
+    if let (QueryError::UnknownTask { .. }, Id::Plain(name)) = (&error, id)
+        && let Ok(run) = RunId::new(name.as_str())
+        && let Ok(row) = cx.client.run_summary(&run).await
+    {
+        return Ok((run_skill(), row.summary.task));
+    }
+    let failure = Failure::from(error);
+    // Who may not look everywhere may still ask for what is its own.
+    Err(if failure.code == "broker" { failure.help("--skill NAME spares the search") } else { failure })
 }

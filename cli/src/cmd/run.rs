@@ -71,6 +71,11 @@ async fn connected(cx: Cx, command: Command) -> Result<Exit, Failure> {
     }
 }
 
+/// Shows a run that was found by its task.
+pub(super) async fn show_run(cx: &Cx, row: RunRow) -> Result<Exit, Failure> {
+    show::whole(cx, &row).await
+}
+
 /// Who gives an order: the user of this process, as far as it says so.
 fn who() -> Option<String> {
     environment("USER").or_else(|| environment("LOGNAME")).filter(|name| !name.is_empty())

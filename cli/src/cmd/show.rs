@@ -1,10 +1,11 @@
 //! `nova show`: everything that is known of one task.
 
 use nova_client::{Ahead, TaskOutcome, TaskView};
-use nova_types::{Priority, Skill, TaskId, UnixMillis};
+use nova_types::{Priority, RunId, Skill, TaskId, UnixMillis, run_skill};
 use nova_wire::{AttemptRecord, FailedAttempt};
 use serde::Serialize;
 
+use crate::cmd::run;
 use crate::cx::Cx;
 use crate::end::{EndRow, as_json, pretty};
 use crate::exit::Exit;
@@ -42,6 +43,11 @@ struct Row<'a> {
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let (skill, task) = args.task.find(&cx).await?;
+    if skill == run_skill()
+        && let Ok(row) = cx.client.run_summary(&RunId::of(&task)).await
+    {
+        return run::show_run(&cx, row).await;
+    }
     let view = cx.client.show(&skill, &task).await?;
     let ended = if view.outcome.is_some() { cx.client.result(&skill, &task).await? } else { None };
     let place = view.place.as_ref();

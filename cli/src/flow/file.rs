@@ -148,7 +148,12 @@ pub(crate) async fn put(cx: &Cx, source: &Source, plan: &Plan) -> Result<PutWork
 pub(crate) fn tell_sound(out: &Out, path: &Path, plan: &Plan) {
     let steps = plan.order().len();
     let steps = if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
-    out.say(format!("{}: workflow {}, {steps}, {}", path.display(), plan.workflow().workflow, &plan.hash()[..12]));
+    out.say(format!(
+        "{}: workflow {}, {steps}, {}",
+        path.display(),
+        plan.workflow().workflow,
+        super::told::digest(plan.hash())
+    ));
 }
 
 #[cfg(test)]

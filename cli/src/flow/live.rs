@@ -100,7 +100,7 @@ impl Follower<'_> {
             }))?,
             Show::Lines => told::lines(transition)
                 .iter()
-                .try_for_each(|line| out.line(format!("{}\t{}\t{line}", out.moment(transition.at), summary.run)))?,
+                .try_for_each(|line| out.line(format!("{}\t{line}", out.moment(transition.at))))?,
             Show::Talk => told::lines(transition).iter().for_each(|line| out.say(line)),
             Show::Tree => self.fold(recorded).await?,
         }
@@ -143,7 +143,7 @@ fn tree_lines(plan: &Plan, view: &View, out: &Out) -> Vec<String> {
     let took = view.started.map(|from| words::span(view.ended.unwrap_or(now).0 - from.0)).unwrap_or_default();
     let ended = view.steps.values().filter(|step| step.ended.is_some()).count();
     let workflow = view.workflow.as_ref().map(ToString::to_string).unwrap_or_default();
-    let head = format!("{workflow} {}: {}, {ended} of {} steps, {took}", view.run, view.status, view.steps.len());
+    let head = format!("{workflow} {}, {ended} of {} steps, {took}  {}", view.status, view.steps.len(), view.run);
     let (rows, _) = size();
     let mut lines = tree::lines(plan, Some(view), now);
     // What does not fit: what is over or has not begun is least missed.

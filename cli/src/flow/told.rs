@@ -28,6 +28,11 @@ pub(crate) fn short(text: &str) -> String {
     if cut.len() < text.len() { format!("{cut}…") } else { text.to_owned() }
 }
 
+/// A hash cut to what tells two apart.
+pub(crate) fn digest(hash: &str) -> &str {
+    limits::clip(hash, 12)
+}
+
 /// A failure in one line.
 pub(crate) fn failure(failure: &Failure) -> String {
     if failure.message.is_empty() { failure.code.to_string() } else { format!("{}: {}", failure.code, failure.message) }
@@ -61,7 +66,7 @@ fn event(event: &Event) -> Vec<String> {
         Event::Approved(answer) => {
             let word = if answer.yes { "approved" } else { "rejected" };
             let note = answer.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-            format!("{} {word}{}{note} ({})", answer.step, by(&answer.by), short(&answer.hash))
+            format!("{} {word}{}{note} ({})", answer.step, by(&answer.by), digest(&answer.hash))
         }
         Event::Cancelled { why } if why.is_empty() => "cancel asked for".to_owned(),
         Event::Cancelled { why } => format!("cancel asked for: {why}"),
@@ -92,7 +97,7 @@ pub(crate) fn decision(decision: &Decision) -> String {
         }
         Decision::Items { step, items } => format!("start {} items of {step} again", items.len()),
         Decision::Wait { step, hash: None } => format!("{step} waits"),
-        Decision::Wait { step, hash: Some(hash) } => format!("{step} waits for approval of {}", short(hash)),
+        Decision::Wait { step, hash: Some(hash) } => format!("{step} waits for approval of {}", digest(hash)),
         Decision::Set { timer, at } => format!("set {} for {}", moment(timer), format_rfc3339(*at)),
         Decision::Unset { timer } => format!("withdraw {}", moment(timer)),
         Decision::Cancel { part: which } => format!("cancel {}", part(which)),

@@ -6,6 +6,11 @@ use serde_json::{Map, Value};
 /// In which order a definition's own words are written; others follow by name.
 const WORDS: &[&str] =
     &["workflow", "about", "input", "key", "deadline", "parallel", "runs", "on_failure", "steps", "result"];
+/// The same of the words of a step; so are the keys of inputs, where they happen to be the same.
+const STEP_WORDS: &[&str] = &[
+    "about", "type", "after", "when", "over", "of", "ask", "signal", "approval", "cases", "then", "skill", "workflow",
+    "do", "times", "by", "input",
+];
 
 /// The definition as YAML; reading it gives the same definition.
 pub(crate) fn write(plan: &Plan) -> String {
@@ -40,7 +45,7 @@ fn below(out: &mut String, value: &Value, depth: usize) {
         Value::Object(map) if is_short(map) => push_line(out, &flow(value)),
         Value::Object(map) => {
             out.push('\n');
-            map.iter().for_each(|(key, value)| field(out, key, value, depth + 1));
+            in_order(map).for_each(|(key, value)| field(out, key, value, depth + 1));
         }
         Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
             out.push('\n');
@@ -52,6 +57,13 @@ fn below(out: &mut String, value: &Value, depth: usize) {
         }
         other => push_line(out, &flow(other)),
     }
+}
+
+fn in_order(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let rank = |key: &str| STEP_WORDS.iter().position(|word| *word == key).unwrap_or(STEP_WORDS.len());
+    let mut fields: Vec<_> = map.iter().collect();
+    fields.sort_by_key(|(key, _)| rank(key));
+    fields.into_iter()
 }
 
 fn push_line(out: &mut String, text: &str) {
@@ -72,7 +84,7 @@ fn flow(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {
             let fields: Vec<String> =
-                map.iter().map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect();
+                in_order(map).map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect();
             if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
         }
         other => other.to_string(),
@@ -83,9 +95,14 @@ fn flow(value: &Value) -> String {
 fn text(word: &str) -> String {
     let first = word.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     let rest = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./ ()'!".contains(&b)) && !word.ends_with(' ');
-    let is_word =
-        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&word.to_ascii_lowercase().as_str());
-    if first && rest && !is_word && word.len() <= 100 { word.to_owned() } else { Value::from(word).to_string() }
+    let is_word = ["true", "false", "null", "yes", "no", "on", "off"].contains(&word.to_ascii_lowercase().as_str());
+    // A duration cannot be taken for a number.
+    let is_time = word.parse::<nova_types::DurationText>().is_ok() && word.ends_with(char::is_alphabetic);
+    if is_time || first && rest && !is_word && word.len() <= 100 {
+        word.to_owned()
+    } else {
+        Value::from(word).to_string()
+    }
 }
 
 #[cfg(test)]

@@ -13,3 +13,4 @@ mod schedule;
 mod submit;
 mod tasks;
 mod workers;
+mod workflow;

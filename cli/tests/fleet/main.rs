@@ -8,5 +8,6 @@ mod dev_refused;
 mod repo;
 mod review;
 mod review_odd;
+mod runs;
 mod shipped;
 mod support;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::who;
 use crate::confirm::confirm;
 use crate::cx::Cx;
-use crate::end::pretty;
+use crate::end::readable;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::flow::act;
@@ -84,7 +84,8 @@ async fn answer(cx: &Cx, args: AnswerArgs, yes: bool) -> Result<Exit, Failure> {
         }
         None => {
             show(&cx.out, &step, &asked);
-            if !args.yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+            let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+            if !args.yes && !is_person {
                 let text = format!("nobody confirmed to {verb} step {step}");
                 return Err(Failure::new(Exit::REFUSED, "not_confirmed", text)
                     .help(format!("name what you looked at: --hash {}; or take what is shown: --yes", asked.hash)));
@@ -142,6 +143,6 @@ fn show(out: &Out, step: &StepId, asked: &Asked) {
     }
     let ask = if asked.ask.is_empty() { String::new() } else { format!(" asks: {}", asked.ask) };
     out.warn(format!("step {step}{ask}"));
-    out.warn(pretty(&asked.of));
+    out.warn(readable(&asked.of));
     out.warn(format!("hash {}", asked.hash));
 }

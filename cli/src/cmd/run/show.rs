@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::cx::Cx;
-use crate::end::{as_json, pretty};
+use crate::end::{as_json, readable};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::flow::replay::Replay;
@@ -47,26 +47,36 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     if let Some(step) = &args.step {
         return step::show(&cx, &row, &mut replay, step, args.limit).await;
     }
+    stands(&cx, &row, &mut replay).await
+}
+
+/// Where a run stands.
+pub(super) async fn whole(cx: &Cx, row: &RunRow) -> Result<Exit, Failure> {
+    let mut replay = Replay::load(cx, row).await?;
+    stands(cx, row, &mut replay).await
+}
+
+async fn stands(cx: &Cx, row: &RunRow, replay: &mut Replay) -> Result<Exit, Failure> {
     let folded = match replay.fold(&row.summary.run).await {
         Ok(folded) => folded,
         // What every transition says of the run in short is still there to be read.
         Err(failure) => {
-            cx.out.record(&super::ls::Line::of(row.clone()), &summary(&cx.out, &row, None))?;
+            cx.out.record(&super::ls::Line::of(row.clone()), &summary(&cx.out, row, None))?;
             return Err(failure.help(format!("its raw history: nova run show {} --history", row.summary.run)));
         }
     };
     let view = folded.view(&replay.plan);
-    let asked = super::answer::approvals(&mut replay, &folded).await?;
+    let asked = super::answer::approvals(replay, &folded).await?;
     if cx.out.is_json() {
-        cx.out.json(&object(&cx, &row, &view, &asked).await?)?;
+        cx.out.json(&object(cx, row, &view, &asked).await?)?;
         return Ok(Exit::OK);
     }
-    cx.out.record(&(), &summary(&cx.out, &row, Some(&view)))?;
+    cx.out.record(&(), &summary(&cx.out, row, Some(&view)))?;
     cx.out.line("")?;
     let lines: Vec<StepLine> = replay.plan.order().iter().map(|id| StepLine::of(id, &view)).collect();
     cx.out.list(&lines, "no steps")?;
     if cx.out.shape() == Shape::Table {
-        what_to_do(&cx, &row, &view, &asked).await?;
+        what_to_do(cx, row, &view, &asked).await?;
     }
     Ok(Exit::OK)
 }
@@ -88,7 +98,7 @@ async fn object(cx: &Cx, row: &RunRow, view: &View, asked: &[(StepId, Asked)]) -
 
 fn summary<'a>(out: &Out, row: &RunRow, view: Option<&View>) -> Vec<(&'a str, String)> {
     let run = &row.summary;
-    let version = if out.shape() == Shape::Table { &run.version[..run.version.len().min(12)] } else { &run.version };
+    let version = if out.shape() == Shape::Table { told::digest(&run.version) } else { &run.version };
     let labels: Vec<String> = run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let text = |value: Option<String>| value.unwrap_or_default();
     let end = view.and_then(|view| view.end.as_ref());
@@ -174,8 +184,8 @@ async fn what_to_do(cx: &Cx, row: &RunRow, view: &View, asked: &[(StepId, Asked)
     for (step, asked) in asked {
         let ask = if asked.ask.is_empty() { String::new() } else { format!(": {}", asked.ask) };
         cx.out.line(format!("\nstep {step} waits for approval{ask}"))?;
-        cx.out.line(pretty(&asked.of))?;
-        let short = &asked.hash[..asked.hash.len().min(12)];
+        cx.out.line(readable(&asked.of))?;
+        let short = told::digest(&asked.hash);
         cx.out.line(format!("  nova run approve {run} {step} --hash {short}"))?;
         cx.out.line(format!("  nova run reject {run} {step} --hash {short} --note WHY"))?;
     }
@@ -187,7 +197,7 @@ async fn what_to_do(cx: &Cx, row: &RunRow, view: &View, asked: &[(StepId, Asked)
     match row.summary.status {
         nova_types::RunStatus::Completed => {
             if let Some(ended) = cx.client.result(&nova_types::run_skill(), &row.summary.task).await? {
-                cx.out.line(format!("\nresult\n{}", pretty(&as_json(&ended.body))))?;
+                cx.out.line(format!("\nresult\n{}", readable(&as_json(&ended.body))))?;
             }
         }
         nova_types::RunStatus::Paused => cx.out.line(format!("\n  nova run resume {run}"))?,

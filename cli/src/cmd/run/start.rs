@@ -103,11 +103,11 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
         None => known(&cx, &args, &input).await?,
         Some(path) => {
             let (source, plan) = file::load_source(&cx.out, path)?;
-            fits(&plan, &input)?;
             if let Some(named) = args.workflow.as_ref().filter(|named| **named != plan.workflow().workflow) {
                 let text = format!("{} holds workflow `{}`, not `{named}`", path.display(), plan.workflow().workflow);
                 return Err(Failure::usage(text));
             }
+            fits(&plan, &input)?;
             let put = file::put(&cx, &source, &plan).await?;
             (put.workflow, Some(put.hash))
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cx::Cx;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::flow::{tree, yaml};
+use crate::flow::{told, tree, yaml};
 use crate::out::{Out, Shape};
 
 /// Show a workflow: what it takes, its steps, its versions
@@ -51,7 +51,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     if cx.out.shape() == Shape::Table && named.versions.len() > 1 {
         cx.out.line("\nversions, the present one last")?;
         for version in &named.versions {
-            cx.out.line(format!("  {} {}", &version.hash[..version.hash.len().min(12)], cx.out.moment(version.at)))?;
+            cx.out.line(format!("  {} {}", told::digest(&version.hash), cx.out.moment(version.at)))?;
         }
     }
     Ok(Exit::OK)
@@ -85,7 +85,7 @@ fn fields<'a>(out: &Out, plan: &Plan, at: Option<UnixMillis>, present: &str) -> 
             format!(
                 "{}{}",
                 plan.order().len(),
-                if waits > 0 { format!(", {waits} of them waits") } else { String::new() }
+                if waits > 0 { format!(", {waits} of them wait") } else { String::new() }
             ),
         ),
     ]

@@ -9,7 +9,7 @@ use nova_workflow::{Datum, Event, Failure as Why, Part};
 use serde_json::{Value, json};
 
 use crate::cx::Cx;
-use crate::end::pretty;
+use crate::end::readable;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::flow::replay::Replay;
@@ -74,7 +74,7 @@ pub(super) async fn show(
         for name in ["skill", "status", "attempt", "input", "result", "error"] {
             let of = &value[name];
             let is_large = matches!(name, "input" | "result") && cx.out.shape() == Shape::Table;
-            fields.push((name, if is_large && !of.is_null() { pretty(of) } else { text(of) }));
+            fields.push((name, if is_large && !of.is_null() { readable(of) } else { text(of) }));
         }
         let failures = value["failures"].as_array().cloned().unwrap_or_default();
         fields.push(("failures", failures.iter().map(text).collect::<Vec<_>>().join("\n")));
