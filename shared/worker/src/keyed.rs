@@ -6,6 +6,7 @@
 //! has; see `partition`.
 
 mod keys;
+mod line;
 mod partition;
 mod share;
 

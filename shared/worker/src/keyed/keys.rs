@@ -13,6 +13,7 @@ use nova_types::{Priority, TaskId, UnixMillis};
 use nova_wire::subject;
 use tokio::time::Instant;
 
+use super::line::{Entry, Line, Parked, startable};
 use crate::rate::KeyLimits;
 use crate::rota::Rota;
 
@@ -28,42 +29,6 @@ const PARK_STEP: Duration = Duration::from_millis(5);
 const PARK_MOST: Duration = Duration::from_secs(60);
 /// How many tasks that may be with an earlier owner are looked up at once for one key: the first ones decide.
 const LOOK_UP: usize = 32;
-
-/// Where one task is.
-#[derive(Debug)]
-enum Entry {
-    /// At hand, under lease since then.
-    Held(Box<Delivery>, Instant, u64),
-    /// Put off at the broker, because others of its key come first; its body is read again when its turn comes.
-    Parked(Parked),
-    /// At work.
-    Running,
-    /// Comes again by itself.
-    Away,
-    /// Delivered to an earlier owner, who may still work on it.
-    Elsewhere(TaskId),
-}
-
-#[derive(Debug)]
-struct Parked {
-    token: AckToken,
-    deliveries: u64,
-    pending: u64,
-    parks: u64,
-}
-
-/// The tasks of one key, in the order of the queue.
-#[derive(Debug, Default)]
-struct Line {
-    entries: BTreeMap<u64, Entry>,
-    parked: BTreeSet<u64>,
-    /// Whether it stands in one of the lists of keys that can start something.
-    is_listed: bool,
-    /// Whether it is known what an earlier owner has of it.
-    is_cleared: bool,
-    is_asked: bool,
-    is_fetching: bool,
-}
 
 /// Something to be read before a key can go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -396,15 +361,6 @@ impl Keys {
             self.ready[priority as usize].push_back(Arc::clone(key));
         }
     }
-}
-
-/// The first of a key's tasks that holds one of its places and is at hand.
-fn startable(line: &Line, concurrency: usize) -> Option<u64> {
-    if !line.is_cleared {
-        return None;
-    }
-    let places = line.entries.iter().take(concurrency);
-    places.filter(|(_, entry)| matches!(entry, Entry::Held(..))).map(|(sequence, _)| *sequence).next()
 }
 
 #[cfg(test)]
