@@ -30,7 +30,7 @@ const COORDINATORS: u32 = 2;
 /// How long nothing may happen; a killed worker's tasks come back after their lease of ten seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Show what a fleet does: review a repository and lose a worker and a coordinator on the way
+/// Show what a fleet does: review a repository, and lose a worker and a coordinator
 ///
 /// Starts a fleet of its own on a free port and a run of the workflow `review` with one task per source file, kills a worker
 /// and a coordinator with SIGKILL in the middle, and shows that every task still has exactly one outcome and that the
