@@ -4,7 +4,7 @@ use nova_types::{OutcomeKind, Policy, Skill, TaskId, TaskState, UnixMillis};
 use nova_wire::{AttemptRecord, DeadLetter, assets, subject};
 
 use crate::outcome::RawOutcome;
-use crate::schedule::read_entry;
+use crate::schedule_list::read_entry;
 use crate::{Client, Place, QueryError, QueueView, ScheduleEntry, TaskOutcome, WaitError};
 
 /// One task at a moment.

@@ -1,8 +1,18 @@
 //! Subjects, built and parsed nowhere else.
 
-use nova_types::{Priority, RunId, Scope, Skill, TaskId, partition_scope};
+use nova_types::{Priority, Scope, Skill, TaskId};
 
-use crate::{Headers, TaskKey, name};
+mod keyed;
+mod runs;
+
+pub use keyed::{
+    key_in_partition, keyed_leases, keyed_member, keyed_space, keyed_stored, keyed_task, partition, partition_lease,
+    task_for, task_of,
+};
+pub use runs::{
+    ALL_ORDERS, ALL_RUNS, RUN_SPACES, order, orders_of, outcomes_of_partition, parse_order, parse_run, run, run_event,
+    run_of_any_partition, snapshot,
+};
 
 /// Every due task, for the coordinators.
 pub const ALL_DUE: &str = "nova.due.>";
@@ -21,8 +31,6 @@ pub const DUE_SPACE: &str = "nova.due.*.*";
 /// See [`OUTCOME_SPACE`].
 pub const CANCEL_SPACE: &str = "nova.control.cancel.*.*.*";
 /// See [`OUTCOME_SPACE`].
-pub const RUN_SPACES: [&str; 3] = ["nova.run.*.*", "nova.snap.*.*", "nova.order.*.*.*"];
-/// See [`OUTCOME_SPACE`].
 pub const EVENT_SPACE: &str = "nova.event.>";
 
 /// Where a task waits for its skill.
@@ -32,69 +40,6 @@ pub fn task(skill: &Skill, priority: Priority) -> String {
         Priority::Normal => format!("nova.task.{skill}"),
         other => format!("nova.task.{skill}.{other}"),
     }
-}
-
-/// Where a task of a keyed skill is published. Its stream adds the key's partition, so that no client hashes.
-#[must_use]
-pub fn keyed_task(skill: &Skill, priority: Priority, key: &TaskKey) -> String {
-    format!("nova.task.{skill}.{priority}.{}", key.token())
-}
-
-/// Where a task with or without a key is published.
-#[must_use]
-pub fn task_of(skill: &Skill, priority: Priority, key: Option<&TaskKey>) -> String {
-    key.map_or_else(|| task(skill, priority), |key| keyed_task(skill, priority, key))
-}
-
-/// Where a task with these headers is published: with its key, where they name one.
-///
-/// A text that is no key counts as none: whoever works the skill refuses the task for its header then.
-#[must_use]
-pub fn task_for(skill: &Skill, priority: Priority, headers: &Headers) -> String {
-    let key = headers.get(name::KEY).and_then(|text| TaskKey::new(text).ok());
-    task_of(skill, priority, key.as_ref())
-}
-
-/// Everything a keyed skill's stream takes with a key.
-#[must_use]
-pub fn keyed_space(skill: &Skill) -> String {
-    format!("nova.task.{skill}.*.*")
-}
-
-/// How the stream of a keyed skill stores what was published under [`keyed_space`]: with the key's partition before it.
-#[must_use]
-pub fn keyed_stored(skill: &Skill, partitions: u16) -> String {
-    format!("nova.task.{skill}.{{{{wildcard(1)}}}}.{{{{partition({partitions},2)}}}}.{{{{wildcard(2)}}}}")
-}
-
-/// What is stored in one partition of a keyed skill.
-#[must_use]
-pub fn partition(skill: &Skill, partition: u16) -> String {
-    format!("nova.task.{skill}.*.{partition}.*")
-}
-
-/// What is stored of one key, named by its token.
-#[must_use]
-pub fn key_in_partition(skill: &Skill, partition: u16, token: &str) -> String {
-    format!("nova.task.{skill}.*.{partition}.{token}")
-}
-
-/// The key in the config bucket that says who works a partition of a keyed skill.
-#[must_use]
-pub fn partition_lease(skill: &Skill, partition: u16) -> String {
-    format!("keyed.{skill}.p.{partition}")
-}
-
-/// The key in the config bucket that says that a worker of a keyed skill lives.
-#[must_use]
-pub fn keyed_member(skill: &Skill, member: &str) -> String {
-    format!("keyed.{skill}.m.{member}")
-}
-
-/// All such keys of one skill.
-#[must_use]
-pub fn keyed_leases(skill: &Skill) -> String {
-    format!("keyed.{skill}.>")
 }
 
 /// A task's subject, taken apart.
@@ -221,70 +166,6 @@ pub const ALL_CALLS: &str = "nova.call.*";
 /// Every request to schedule, for the coordinators' service.
 pub const ALL_LATER: &str = "nova.later.*.*.*";
 
-/// Every order to a run, for the coordinators.
-pub const ALL_ORDERS: &str = "nova.order.>";
-/// The history of every run.
-pub const ALL_RUNS: &str = "nova.run.*.*";
-
-/// The history of a run, one message per transition.
-#[must_use]
-pub fn run(partition: u32, run: &RunId) -> String {
-    format!("nova.run.{partition}.{run}")
-}
-
-/// The history of a run whose partition is not known.
-#[must_use]
-pub fn run_of_any_partition(run: &RunId) -> String {
-    format!("nova.run.*.{run}")
-}
-
-/// The partition and run of a history's subject.
-#[must_use]
-pub fn parse_run(subject: &str) -> Option<(u32, RunId)> {
-    let (partition, run) = subject.strip_prefix("nova.run.")?.split_once('.')?;
-    Some((partition.parse().ok()?, RunId::new(run).ok()?))
-}
-
-/// The snapshot of a run.
-#[must_use]
-pub fn snapshot(partition: u32, run: &RunId) -> String {
-    format!("nova.snap.{partition}.{run}")
-}
-
-/// An order to the run that is this task: `signal`, `approve`, `reject`, `pause` or `resume`.
-#[must_use]
-pub fn order(verb: &str, task: &TaskId) -> String {
-    format!("nova.order.{verb}.{task}")
-}
-
-/// The verb and task of an order.
-#[must_use]
-pub fn parse_order(subject: &str) -> Option<(&str, TaskId)> {
-    let (verb, task) = subject.strip_prefix("nova.order.")?.split_once('.')?;
-    if task.matches('.').count() != 1 {
-        return None;
-    }
-    Some((verb, task.parse().ok()?))
-}
-
-/// All orders to the run that is this task.
-#[must_use]
-pub fn orders_of(task: &TaskId) -> String {
-    format!("nova.order.*.{task}")
-}
-
-/// The outcomes of the tasks of one partition's runs.
-#[must_use]
-pub fn outcomes_of_partition(partition: u32) -> String {
-    format!("nova.outcome.*.{}.*", partition_scope(partition))
-}
-
-/// One lifecycle fact of a run.
-#[must_use]
-pub fn run_event(kind: &str, workflow: &nova_types::WorkflowName, run: &RunId) -> String {
-    format!("nova.event.run.{kind}.{workflow}.{run}")
-}
-
 /// Where a submitter of this scope hears the end of its tasks.
 #[must_use]
 pub fn done_of_scope(scope: &Scope) -> String {
@@ -409,24 +290,6 @@ mod tests {
             assert_eq!(parse_due(&due(&skill(), priority)), Some((skill(), priority)));
         }
         assert_eq!(task(&skill(), Priority::Normal), "nova.task.echo");
-        let of: RunId = "a-b".parse().expect("a run");
-        assert_eq!(parse_run(&run(3, &of)), Some((3, of)));
-        let id: TaskId = "s.n".parse().expect("an id");
-        assert_eq!(parse_order(&order("signal", &id)), Some(("signal", id)));
-    }
-
-    #[test]
-    fn a_key_stands_behind_the_priority_and_its_partition_between() {
-        let key = TaskKey::new("a/b").expect("a key");
-        let published = keyed_task(&skill(), Priority::Normal, &key);
-        assert_eq!(published, "nova.task.echo.normal.a%2Fb");
-        assert_eq!(task_of(&skill(), Priority::High, Some(&key)), "nova.task.echo.high.a%2Fb");
-        assert_eq!(task_of(&skill(), Priority::High, None), "nova.task.echo.high");
-        for subject in [&*published, "nova.task.echo.normal.7.a%2Fb"] {
-            let place = TaskPlace { skill: skill(), priority: Priority::Normal, token: Some("a%2Fb") };
-            assert_eq!(parse_place(subject), Some(place));
-        }
-        assert_eq!(keyed_stored(&skill(), 8), "nova.task.echo.{{wildcard(1)}}.{{partition(8,2)}}.{{wildcard(2)}}");
     }
 
     #[test]
