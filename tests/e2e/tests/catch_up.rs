@@ -106,7 +106,6 @@ async fn is_down_over_three_moments(stop: impl FnOnce(&mut Fleet)) {
     fleet.drained("echo").await;
     for (name, earliest) in [("skip", missed[2] + 6), ("one", missed[2])] {
         let all = fired(&fleet, name).await;
-        println!("{name}: down {killed}, missed {missed:?}, fired {all:?}");
         assert!(all.iter().all(|(second, count)| second % 6 == 0 && *count == 1), "{name}: {all:?}");
         // A broker that took its time to be back may have missed a fourth moment.
         let first = *all.keys().find(|second| **second >= missed[0]).expect("it went on");
@@ -116,7 +115,6 @@ async fn is_down_over_three_moments(stop: impl FnOnce(&mut Fleet)) {
     }
     assert_eq!((left_out["all"], left_out["every"]), (None, None));
     let all = fired(&fleet, "all").await;
-    println!("all: down {killed}, missed {missed:?}, fired {all:?}");
     assert!(missed.iter().all(|second| all.contains_key(second)), "{all:?}");
     check_unbroken("all", 6, &all);
     let every = fired(&fleet, "every").await;
@@ -159,7 +157,6 @@ async fn a_moment_missed_by_a_killed_broker_does_not_wait_for_the_next_one() {
         })
         .await;
     }
-    println!("made up for {} ms after the moment", now() - due * 1000);
     assert!(now() < (due + 60) * 1000, "before the next moment");
     let noted = wait_until("what was skipped to be noted", PATIENCE, || async {
         client.schedule_entry(&skill(), &id("skip")).await.ok()??.state?.left_out
@@ -202,7 +199,6 @@ async fn a_coordinator_killed_at_a_firing_runs_each_moment_once() {
         let mut ids = BTreeSet::new();
         for policy in CatchUp::ALL {
             let seconds = fired(&fleet, policy.as_str()).await;
-            println!("{failpoint} {policy}: {seconds:?}");
             let (first, last) = (seconds.keys().next().expect("fired"), seconds.keys().last().expect("fired"));
             let all: Vec<i64> = (*first..=*last).collect();
             assert_eq!(seconds.keys().copied().collect::<Vec<_>>(), all, "{failpoint} {policy}");
