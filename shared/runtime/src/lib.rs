@@ -36,6 +36,7 @@ pub mod failpoint;
 pub mod health;
 pub mod http;
 pub mod logs;
+pub mod memory;
 pub mod metrics;
 pub mod nats;
 pub mod process;

@@ -153,6 +153,18 @@ impl Run {
         self.ended.as_ref().map(|last| &last.end)
     }
 
+    /// When it ended, once it did.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<UnixMillis> {
+        self.ended.as_ref().map(|last| last.at)
+    }
+
+    /// How many of its steps have ended.
+    #[must_use]
+    pub fn steps_ended(&self) -> usize {
+        self.steps.values().filter(|step| step.ended.is_some()).count()
+    }
+
     /// How many of its tasks are under way.
     #[must_use]
     pub fn under_way(&self) -> u32 {

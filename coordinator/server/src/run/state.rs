@@ -348,8 +348,6 @@ impl State {
 
 fn summary(run: &Run, plan: &Plan, at: UnixMillis) -> Option<RunSummary> {
     let started = run.started()?;
-    let view = run.view(plan);
-    let ended = view.steps.values().filter(|step| step.ended.is_some()).count();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let status: RunStatus = run.status();
     Some(RunSummary {
@@ -361,10 +359,10 @@ fn summary(run: &Run, plan: &Plan, at: UnixMillis) -> Option<RunSummary> {
         task: started.task.clone(),
         key: started.key.clone(),
         started: run.started_at()?,
-        ended: status.is_ended().then_some(view.ended.unwrap_or(at)),
-        done: count(ended),
-        total: count(view.steps.len()),
-        failed: view.end.and_then(|end| end.step),
+        ended: status.is_ended().then_some(run.ended_at().unwrap_or(at)),
+        done: count(run.steps_ended()),
+        total: count(plan.order().len()),
+        failed: run.end().and_then(|end| end.step.clone()),
         parent: started.parent.as_ref().map(|parent| parent.run.clone()),
         restart_of: started.restart_of.clone(),
         labels: started.labels.clone(),

@@ -15,12 +15,12 @@ pub const NAME: &str = "chain";
 pub const ABOUT: &str = "workflow runs of 3 and 5 steps that do nothing, unloaded and under load, beside plain tasks";
 pub const NOTE: &str = "One coordinator, one worker with 256 slots. Unloaded: 300 runs of three steps one after another, from submit \
                         to outcome, in turn with single tasks; beyond its tasks is a run's time less three times the median task's. \
-                        Under load: 400 runs of five steps, 64 at once, and as many plain tasks as they had steps, 512 at once, \
+                        Under load: 2,000 runs of five steps, 512 at once, and as many plain tasks as they had steps, 512 at once, \
                         in turn; the ratio is steps per second to tasks per second.";
 
 const SINGLE: usize = 300;
-const RUNS: usize = 400;
-const AT_ONCE: usize = 64;
+const RUNS: usize = 2_000;
+const AT_ONCE: usize = 512;
 const STEPS: usize = 5;
 const ROUNDS: usize = 3;
 
