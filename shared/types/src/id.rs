@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::word::word;
+
 /// The longest scope, name or worker id, in characters: three of them and a skill stay far below a subject's limit.
 const MAX_LEN: usize = 64;
 
@@ -28,73 +30,23 @@ fn check(what: &'static str, text: &str) -> Result<(), InvalidId> {
     Err(InvalidId { what, given })
 }
 
-macro_rules! checked_text {
-    ($(#[$doc:meta])* $type:ident, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
-
-        impl $type {
-            /// Checks `text` and wraps it.
-            ///
-            /// # Errors
-            /// [`InvalidId`] when it is not 1 to 64 characters of `[A-Za-z0-9_-]`.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
-                let text = text.into();
-                check($what, &text)?;
-                Ok(Self(text))
-            }
-
-            /// The id as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = InvalidId;
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                Self::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = InvalidId;
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(id: $type) -> String {
-                id.0
-            }
-        }
-    };
-}
-
-checked_text!(
+word!(
     /// Who named a task: one per client, so that ids of two clients cannot meet.
     Scope,
-    "scope"
+    InvalidId,
+    |text| check("scope", text)
 );
-checked_text!(
+word!(
     /// A task's name inside its scope.
     Name,
-    "name"
+    InvalidId,
+    |text| check("name", text)
 );
-checked_text!(
+word!(
     /// The name of one worker process.
     WorkerId,
-    "worker id"
+    InvalidId,
+    |text| check("worker id", text)
 );
 
 impl Scope {

@@ -15,6 +15,7 @@ mod run;
 mod skill;
 mod state;
 mod time;
+mod word;
 
 pub use catch_up::{CatchUp, ParseCatchUpError};
 pub use code::{Code, codes};

@@ -3,10 +3,10 @@
 //! A run is a task of the skill [`run_skill`], worked by the coordinators: its id follows from the task's.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::word::word;
 use crate::{Name, Scope, Skill, TaskId};
 
 /// The skill of workflow runs: its tasks are worked by the coordinators themselves.
@@ -29,86 +29,41 @@ pub struct InvalidRunWord {
     allowed: &'static str,
 }
 
-macro_rules! word {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $allowed:literal, $fits:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+fn check(what: &'static str, allowed: &'static str, text: &str, fits: bool) -> Result<(), InvalidRunWord> {
+    if fits {
+        return Ok(());
+    }
+    let given = text.chars().take(64).flat_map(char::escape_default).collect();
+    Err(InvalidRunWord { what, given, allowed })
+}
 
-        impl $type {
-            /// Checks `text` and wraps it.
-            ///
-            /// # Errors
-            /// [`InvalidRunWord`] saying what is allowed.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidRunWord> {
-                let text = text.into();
-                let fits: fn(&str) -> bool = $fits;
-                if fits(&text) {
-                    return Ok(Self(text));
-                }
-                let given = text.chars().take(64).flat_map(char::escape_default).collect();
-                Err(InvalidRunWord { what: $what, given, allowed: $allowed })
-            }
+fn is_run(text: &str) -> bool {
+    (1..=MAX_RUN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
 
-            /// The word as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = InvalidRunWord;
-            fn from_str(text: &str) -> Result<Self, InvalidRunWord> {
-                Self::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = InvalidRunWord;
-            fn try_from(text: String) -> Result<Self, InvalidRunWord> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(word: $type) -> String {
-                word.0
-            }
-        }
-    };
+fn is_step(text: &str) -> bool {
+    (1..=48).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 word!(
     /// A run's id: one subject token, short enough for the names of its tasks, `<run>_<16 hex digits>`.
     RunId,
-    "run id",
-    "1 to 47 characters of A-Z a-z 0-9 _ -",
-    |text| (1..=MAX_RUN).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    InvalidRunWord,
+    |text| check("run id", "1 to 47 characters of A-Z a-z 0-9 _ -", text, is_run(text))
 );
 word!(
     /// A step's id inside its workflow: a word of the expression language, so that `steps.<id>` can be written.
     StepId,
-    "step id",
-    "1 to 48 characters of a-z 0-9 _, beginning with a letter",
-    |text| (1..=48).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    InvalidRunWord,
+    |text| check("step id", "1 to 48 characters of a-z 0-9 _, beginning with a letter", text, is_step(text))
 );
 word!(
     /// A workflow's name.
     WorkflowName,
-    "workflow",
-    "1 to 48 characters of a-z 0-9 -",
-    |text| Skill::new(text).is_ok()
+    InvalidRunWord,
+    |text| check("workflow", "1 to 48 characters of a-z 0-9 -", text, Skill::new(text).is_ok())
 );
 
 /// The longest run id.
