@@ -59,6 +59,14 @@ fn what_is_no_workflow_file_is_refused_in_a_sentence() {
 }
 
 #[test]
+fn the_published_schema_is_the_one_that_is_printed() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli lies below the root");
+    let published = std::fs::read_to_string(root.join("docs/workflow.schema.json")).expect("a file");
+    let printed = Nova::new().run(&["workflow", "schema"]).exits(0).stdout;
+    assert_eq!(published, printed, "out of date; run `nova workflow schema > docs/workflow.schema.json`");
+}
+
+#[test]
 fn the_schema_and_graphs_need_no_fleet() {
     let nova = Nova::new();
     let schema = nova.run(&["workflow", "schema"]).exits(0).stdout;

@@ -13,7 +13,7 @@
 //!         .tolerate(Tolerate::Percent(10))))?
 //!     .step("report", Step::task(Work::skill("report")?.input("${steps.check.result}")).undo(Work::skill("retract")?))?
 //!     .step("ask", Step::wait(Wait::approval("${steps.report.result}").ask("Publish it?")))?
-//!     .step("decide", Step::choice(Choice::new().case("steps.ask.result.yes", ["publish"])?.otherwise(["archive"])?))?
+//!     .step("decide", Step::choice(Choice::new().case("steps.ask.result.approved", ["publish"])?.otherwise(["archive"])?))?
 //!     .step("publish", Step::run(Work::workflow("publish")?).after(["report"])?)?
 //!     .step("archive", Step::task(Work::skill("archive")?))?
 //!     .step("end", Step::join(Join::of(["publish", "archive"])?.need(Need::Count(1))))?
