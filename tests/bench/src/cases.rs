@@ -10,6 +10,7 @@ mod limited;
 mod noop;
 mod priority;
 mod submit;
+mod takeover;
 mod waiting;
 mod wide;
 
@@ -48,5 +49,6 @@ pub const CASES: &[Case] = &[
     Case { name: failover::NAME, about: failover::ABOUT, note: failover::NOTE, run: || failover::run().boxed_local() },
     Case { name: chain::NAME, about: chain::ABOUT, note: chain::NOTE, run: || chain::run().boxed_local() },
     Case { name: wide::NAME, about: wide::ABOUT, note: wide::NOTE, run: || wide::run().boxed_local() },
+    Case { name: takeover::NAME, about: takeover::ABOUT, note: takeover::NOTE, run: || takeover::run().boxed_local() },
     Case { name: waiting::NAME, about: waiting::ABOUT, note: waiting::NOTE, run: || waiting::run().boxed_local() },
 ];

@@ -10,7 +10,7 @@ use nova_types::{OutcomeKind, run_skill};
 use nova_workflow::{Plan, Workflow};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, PATIENCE, program};
+use crate::bed::{Bed, NOOP, PATIENCE, program};
 
 /// How long a coordinator may take to say that it is ready.
 const READY: Duration = Duration::from_secs(30);
@@ -51,4 +51,14 @@ pub async fn complete(bed: &Bed, workflow: &str, input: Value) -> anyhow::Result
     let ended = bed.client.submit_and_wait(run(workflow, input), PATIENCE).await?;
     ensure!(ended.outcome.kind == OutcomeKind::Completed, "a run ended as {}", ended.outcome.kind.as_str());
     Ok(())
+}
+
+/// A chain of steps, each fed with the result of the one before.
+pub fn chain(name: &str, length: usize) -> Value {
+    let mut steps = serde_json::Map::new();
+    for at in 0..length {
+        let input = if at == 0 { json!("${input}") } else { json!(format!("${{steps.s{}.result}}", at - 1)) };
+        steps.insert(format!("s{at}"), json!({"task": {"skill": NOOP, "input": input}}));
+    }
+    json!({"workflow": name, "steps": steps})
 }

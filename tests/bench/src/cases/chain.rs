@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bed::{Bed, NOOP};
 use crate::cases::noop;
@@ -24,22 +24,12 @@ const AT_ONCE: usize = 512;
 const STEPS: usize = 5;
 const ROUNDS: usize = 3;
 
-/// A chain of steps, each fed with the result of the one before.
-fn chain(name: &str, length: usize) -> Value {
-    let mut steps = serde_json::Map::new();
-    for at in 0..length {
-        let input = if at == 0 { json!("${input}") } else { json!(format!("${{steps.s{}.result}}", at - 1)) };
-        steps.insert(format!("s{at}"), json!({"task": {"skill": NOOP, "input": input}}));
-    }
-    json!({"workflow": name, "steps": steps})
-}
-
 pub async fn run() -> anyhow::Result<Vec<Row>> {
     let bed = Bed::start().await?;
     let _worker = bed.worker(NOOP, "noop", 256, Duration::ZERO).await?;
     let _coordinator = runs::coordinator(&bed).await?;
-    runs::put(&bed, chain("three", 3)).await?;
-    runs::put(&bed, chain("five", STEPS)).await?;
+    runs::put(&bed, runs::chain("three", 3)).await?;
+    runs::put(&bed, runs::chain("five", STEPS)).await?;
     for _ in 0..50 {
         runs::complete(&bed, "three", json!({"n": 1})).await?;
     }
