@@ -40,7 +40,7 @@ lint: ## clippy over everything, warnings denied
 laws: ## repository laws (tests/tidy) and the tests of the crates that do no I/O
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
 	else echo "check: cargo-deny is not installed, so licences are not checked; that only nova-broker uses async-nats is, by tests/tidy" >&2; fi
-	cargo test --quiet -p nova-tidy -p nova-types -p nova-wire -p nova-engine
+	cargo test --quiet -p nova-tidy -p nova-types -p nova-wire -p nova-workflow -p nova-engine
 
 # Two builds: the programs measured must not carry what the bench's own dependencies ask of shared crates.
 bench: setup ## measure a release build and judge it by its bounds (CASE=name; without it, all cases)

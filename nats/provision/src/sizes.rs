@@ -1,7 +1,7 @@
 //! The sizes, ages and limits of the broker's assets, each with its reason.
 //!
 //! The broker reserves `max_bytes` when a stream is made and refuses more than its disk has, so every stream says one and
-//! together they stay modest: about 5 GiB for the built-in skills under `fast`, about 14 GiB otherwise.
+//! together they stay modest: about 6 GiB for the built-in skills under `fast`, about 16 GiB otherwise.
 
 use std::time::Duration;
 
