@@ -60,6 +60,12 @@ const EXPECT: &[(&str, &[&str])] = &[
     ("nova queue pause", &["paused"]),
     ("nova queue resume", &["resumed"]),
     ("nova worker ls", &["echo-1", "shell-1", "shout-1"]),
+    ("nova workflow put greet.yaml", &["greet: stored"]),
+    ("nova run start greet", &["hello"]),
+    ("nova run show hello", &["each\tmap\tcompleted\t2/2", "waits for approval: Send these?"]),
+    ("nova run approve hello ask", &["step ask is approved"]),
+    ("nova wait hello", &["{\"sent\":[\"Hello, Ada!\",\"Hello, Grace!\"]}"]),
+    ("nova run verify hello", &["holds"]),
     ("nova dead ls", &[]),
     ("nova provision check", &["as it is wanted"]),
     ("nova check", &["coordinator"]),
@@ -186,9 +192,10 @@ impl Terminal {
 
     /// Runs one line. One that only looks is run again until it sees what it should: outcomes take their time.
     async fn check(&self, line: &Line) {
-        let does = ["nats req", "nats pub", "nova submit", "nova provision apply"]
-            .iter()
-            .any(|verb| line.command.starts_with(verb));
+        let does =
+            ["nats req", "nats pub", "nova submit", "nova provision apply", "nova run start", "nova run approve"]
+                .iter()
+                .any(|verb| line.command.starts_with(verb));
         let until = Instant::now() + PATIENCE;
         loop {
             let (went_well, said) = self.run(line).await;
@@ -288,6 +295,10 @@ async fn the_readmes_nova_commands_work() {
     let mut fleet = fleet().await;
     let terminal = Terminal::open(fleet.server.url(), &Nats::StandIn);
     std::os::unix::fs::symlink(binary("nova"), terminal.home.path().join("bin/nova")).expect("a link");
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("\n```yaml\n").expect("README.md shows a workflow");
+    let (workflow, _) = rest.split_once("```\n").expect("a block ends");
+    std::fs::write(terminal.home.path().join("greet.yaml"), workflow).expect("written");
     let mut blocks = shown("README.md", "nova").into_iter();
     // The first block makes the queue of the worker that the README builds; then that worker starts.
     terminal.follow_block(&blocks.next().expect("a block")).await;
