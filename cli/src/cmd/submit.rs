@@ -31,6 +31,8 @@ mod each;
   nova submit http --each @requests.jsonl --json --wait
   nova submit http @invoice.json --once invoice-4711 --wait
   nova submit shell @sync.json --unique nightly-sync
+  nova submit bill @invoice.json --key customer-17
+  nova submit bill --each @invoices.jsonl --key-from /customer
 
 Prints the task's id; with --wait its result. --id makes a submit safe to repeat: within the dedupe
 window the broker drops the copy, later only one of the two outcomes is taken. --once holds for as long
@@ -76,6 +78,12 @@ struct TaskArgs {
     /// The pause between attempts, shortest..longest: 1s..5m
     #[arg(long, value_name = "RANGE")]
     backoff: Option<Backoff>,
+    /// Whose turn it waits for, when the skill is keyed: tasks of one key run in their order
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// With --each: where in a line's input its key stands, as a JSON pointer such as /customer
+    #[arg(long, value_name = "POINTER", requires = "each", conflicts_with = "key")]
+    key_from: Option<String>,
     /// A word to find it by; may be given several times
     #[arg(long, short = 'l', value_name = "KEY=VALUE")]
     label: Vec<Label>,
@@ -152,6 +160,7 @@ impl TaskArgs {
             max_attempts: self.max_attempts,
             backoff: self.backoff,
             labels: labels(&self.label),
+            key: self.key.clone(),
             ..TaskOptions::default()
         }
     }
@@ -173,6 +182,10 @@ struct Receipt<'a> {
 }
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
+    if args.task.key.is_none() && args.task.key_from.is_none() && cx.client.keyed(&args.skill).await.is_some() {
+        let what = format!("skill {} is keyed: name whose turn the task waits for with --key", args.skill);
+        return Err(Failure::usage(what));
+    }
     if let Some(file) = &args.each {
         return each::run(&cx, &args, file).await;
     }

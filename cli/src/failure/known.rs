@@ -85,6 +85,7 @@ impl From<QueryError> for Failure {
 fn submit_exit(error: &SubmitError) -> (Exit, Option<&'static str>) {
     match error {
         SubmitError::NoQueue { .. } => (Exit::NOT_FOUND, Some(QUEUES)),
+        SubmitError::NotKeyed { .. } => (Exit::USAGE, Some("which skills are keyed: nova queue show SKILL")),
         SubmitError::Full { .. } => {
             (Exit::REFUSED, Some("try again later; what fills it: nova queue show SKILL, nova worker ls"))
         }

@@ -59,7 +59,7 @@ pub use list::{TaskFilter, TaskRow};
 pub use outcome::{InvalidRecord, TaskOutcome};
 pub use place::{Ahead, Place};
 pub use purge::Purged;
-pub use queue::{LaneView, QueueView};
+pub use queue::{LaneOf, LaneView, QueueView};
 pub use redrive::{Redrive, RedriveError, Redriven};
 pub use run::{Answer, OrderAccepted, StartRun, StartedRun};
 pub use run_history::{Recorded, RunFeed};

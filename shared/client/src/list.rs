@@ -173,7 +173,7 @@ impl Client {
 
     async fn scheduled(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, QueryError> {
         let entries = self.schedules(&ScheduleFilter { skill: filter.skill.clone(), limit: None }).await?;
-        let rows = entries.into_iter().map(|entry| TaskRow {
+        let rows = entries.into_iter().filter(|entry| !entry.is_timer()).map(|entry| TaskRow {
             at: entry.at.unwrap_or(entry.since),
             labels: nova_wire::TaskOptions::from_headers(&entry.headers).map(|o| o.labels).unwrap_or_default(),
             task: entry.task,
@@ -190,7 +190,7 @@ impl Client {
 
 fn queued_row(queue: &QueueView, stored: &nova_broker::Stored) -> Option<TaskRow> {
     let (skill, priority) = subject::parse_task(&stored.subject)?;
-    let lane = queue.lane(priority)?;
+    let lane = queue.lane_of(&stored.subject)?;
     if stored.sequence <= lane.ack_floor {
         return None;
     }

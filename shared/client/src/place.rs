@@ -1,10 +1,12 @@
 //! Where a task stands in its queue.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use nova_broker::Stored;
 use nova_types::{Priority, Scope, Skill, TaskId, UnixMillis};
-use nova_wire::{Task, subject};
+use nova_wire::{Task, assets, subject};
 use serde::Serialize;
 
 use crate::scan::walk;
@@ -29,11 +31,13 @@ pub struct Place {
     pub sequence: u64,
     /// Its priority.
     pub priority: Priority,
+    /// The partition its key lies in, when its skill is keyed.
+    pub partition: Option<u16>,
     /// When the broker stored it.
     pub at: UnixMillis,
-    /// Whether a worker has taken it.
+    /// Whether a worker has taken it. The owner of a key's partition holds the key's line: of it only what may run counts.
     pub is_taken: bool,
-    /// Tasks of the same priority before it, while it waits.
+    /// Tasks of the same priority before it, of a keyed skill those of the same key, while it waits.
     pub ahead: Option<Ahead>,
     /// The task itself, where it can be understood.
     pub task: Option<Box<Task>>,
@@ -41,6 +45,8 @@ pub struct Place {
 
 /// How many messages are counted to say exactly how many are ahead.
 const COUNTED: u64 = 10_000;
+/// How many tasks of one key are looked up to say exactly how many are ahead.
+const LOOKED_UP: usize = 500;
 /// How far a client's clock and the broker's may be apart when a task is looked for by the time in its name.
 const CLOCK_SKEW_MS: i64 = 60_000;
 /// A stretch that is read whole rather than searched by time.
@@ -77,9 +83,15 @@ impl Client {
     pub(crate) async fn locate_in(&self, queue: &QueueView, task: &TaskId) -> Result<Option<Place>, QueryError> {
         let Some((stored, parsed)) = self.find_message(queue, task).await? else { return Ok(None) };
         let Some((_, priority)) = subject::parse_task(&stored.subject) else { return Ok(None) };
-        let Some(lane) = queue.lane(priority) else { return Ok(None) };
-        let is_taken = stored.sequence <= lane.delivered;
-        let ahead = if is_taken {
+        let Some(lane) = queue.lane_of(&stored.subject) else { return Ok(None) };
+        let partition = subject::partition_of(&stored.subject);
+        let mut is_taken = stored.sequence <= lane.delivered;
+        let ahead = if partition.is_some() {
+            let ahead = self.ahead_in_key(queue, &stored, lane.ack_floor + 1, task).await?;
+            let places = queue.policy.keyed.map_or(1, |keyed| u64::from(keyed.concurrency));
+            is_taken &= matches!(ahead, Ahead::Exactly(n) if n < places);
+            (!is_taken).then_some(ahead)
+        } else if is_taken {
             None
         } else {
             Some(self.count_ahead(queue, &stored.subject, lane.delivered + 1, stored.sequence).await?)
@@ -88,11 +100,47 @@ impl Client {
             stream: queue.stream.clone(),
             sequence: stored.sequence,
             priority,
+            partition,
             at: stored.at,
             is_taken,
             ahead,
             task: parsed.map(Box::new),
         }))
+    }
+
+    /// How many unfinished tasks of the same key come before one.
+    async fn ahead_in_key(
+        &self,
+        queue: &QueueView,
+        stored: &Stored,
+        from: u64,
+        task: &TaskId,
+    ) -> Result<Ahead, QueryError> {
+        let failed = || QueryError::broker(format!("count the queue of skill `{}`", queue.skill));
+        let mut before = BTreeSet::new();
+        let place = subject::partition_of(&stored.subject).zip(subject::parse_place(&stored.subject));
+        if let Some((partition, token)) = place.and_then(|(partition, place)| Some((partition, place.token?))) {
+            let key = subject::key_in_partition(&queue.skill, partition, token);
+            let counted = walk(&*self.inner.broker, &queue.stream, &key, from, stored.sequence - 1, |earlier| {
+                before.insert(read_id(&earlier).0);
+                // One over the limit tells that there are more.
+                if before.len() > LOOKED_UP + 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            counted.await.map_err(failed())?;
+        }
+        before.remove(task);
+        if before.len() > LOOKED_UP {
+            return Ok(Ahead::AtMost(stored.sequence.saturating_sub(from)));
+        }
+        let open = stream::iter(before)
+            .map(|earlier| async move {
+                let outcome = subject::outcome(&queue.skill, &earlier);
+                let last = self.inner.broker.last(assets::OUTCOMES.to_owned(), outcome).await;
+                last.map(|outcome| u64::from(outcome.is_none())).map_err(failed())
+            })
+            .buffer_unordered(self.inner.options.in_flight.max(1))
+            .try_fold(0, |count, one| async move { Ok(count + one) });
+        Ok(Ahead::Exactly(open.await?))
     }
 
     async fn count_ahead(

@@ -1,16 +1,18 @@
 //! Emptying a queue: every waiting task gets its outcome before it is gone.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use nova_broker::{Expect, Message, PublishError, PullItem, PullRequest, Purge, Settle, Stored};
+use nova_broker::{Expect, Message, PauseState, PublishError, PullItem, PullRequest, Purge, Settle, Stored};
 use nova_types::{Outcome, OutcomeKind, Skill, TaskId, UnixMillis, Usage, codes};
 use nova_wire::{AttemptRecord, ErrorBody, EventKind, Headers, TaskEventRecord, assets, name, subject, write_outcome};
 
 use crate::place::read_id;
 use crate::scan::PAGE;
-use crate::{Client, LaneView, QueryError, QueueView};
+use crate::{Client, LaneOf, LaneView, QueryError, QueueView};
 
 /// How many waiting tasks are taken at once: far below any lease's worth of outcomes.
 const BATCH: usize = 500;
+/// How long a partition is paused at most to be purged.
+const PAUSED_FOR: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// What a purge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +28,8 @@ impl Client {
     ///
     /// Each task is taken as a worker takes it, its outcome recorded, then acked: no worker can start it meanwhile, and
     /// what breaks off half-way leaves whole tasks behind. Tasks of a paused priority cannot be taken: there the outcome
-    /// is recorded and the message deleted, which needs an operator's rights. `progress` is told after each batch.
+    /// is recorded and the message deleted, which needs an operator's rights. So are the partitions of a keyed skill,
+    /// which are paused meanwhile; what the owner of a partition holds for its keys' turns counts as running. `progress` is told after each batch.
     ///
     /// # Errors
     /// [`QueryError::NoQueue`], [`QueryError::Broker`], [`QueryError::Write`]; safe to call again.
@@ -34,7 +37,9 @@ impl Client {
         let queue = self.queue(skill).await?;
         let mut tally = Tally { total: Purged::default(), progress };
         for lane in &queue.lanes {
-            if lane.paused_until.is_some() {
+            if let LaneOf::Partition(_) = lane.of {
+                self.purge_partition(&queue, lane, &mut tally).await?;
+            } else if lane.paused_until.is_some() {
                 self.purge_paused(&queue, lane, &mut tally).await?;
             } else {
                 self.purge_lane(&queue, lane, &mut tally).await?;
@@ -52,12 +57,8 @@ impl Client {
         let broker = &self.inner.broker;
         let failed = || QueryError::broker(format!("take tasks from the queue of skill `{}`", queue.skill));
         loop {
-            let request = PullRequest {
-                stream: queue.stream.clone(),
-                consumer: assets::consumer(lane.priority).to_owned(),
-                batch: BATCH,
-                wait: None,
-            };
+            let request =
+                PullRequest { stream: queue.stream.clone(), consumer: lane.of.consumer(), batch: BATCH, wait: None };
             let mut pull = broker.pull(request).await.map_err(failed())?;
             let mut taken = Vec::new();
             while let Some(item) = pull.next().await {
@@ -95,6 +96,38 @@ impl Client {
         }
     }
 
+    /// Empties a partition under a pause: a task that was taken and given back would lose its place in its key's line.
+    async fn purge_partition<P: FnMut(Purged) + Send>(
+        &self,
+        queue: &QueueView,
+        lane: &LaneView,
+        tally: &mut Tally<P>,
+    ) -> Result<(), QueryError> {
+        let broker = &self.inner.broker;
+        let failed = || QueryError::broker(format!("empty the queue of skill `{}`", queue.skill));
+        let set = |until| broker.pause_consumer(queue.stream.clone(), lane.of.consumer(), PauseState { until });
+        if lane.waiting == 0 {
+            return Ok(());
+        }
+        if lane.paused_until.is_none() {
+            // It ends by itself, should nobody be left to end it.
+            set(Some(queue.now.plus(PAUSED_FOR))).await.map_err(failed())?;
+        }
+        let seen = broker.consumer(queue.stream.clone(), lane.of.consumer()).await.map_err(failed());
+        let purged = match seen {
+            Ok(Some(info)) => {
+                let lane = LaneView { delivered: info.delivered, ..lane.clone() };
+                self.purge_paused(queue, &lane, tally).await
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if lane.paused_until.is_none() {
+            set(None).await.map_err(failed())?;
+        }
+        purged
+    }
+
     async fn purge_paused<P: FnMut(Purged) + Send>(
         &self,
         queue: &QueueView,
@@ -103,7 +136,7 @@ impl Client {
     ) -> Result<(), QueryError> {
         let broker = &self.inner.broker;
         let failed = || QueryError::broker(format!("empty the queue of skill `{}`", queue.skill));
-        let lane_subject = subject::task(&queue.skill, lane.priority);
+        let lane_subject = lane.of.subject(&queue.skill);
         let mut next = lane.delivered + 1;
         while next <= queue.last_sequence {
             let scan = nova_broker::Scan::all(&*queue.stream, &*lane_subject, PAGE).from(next);

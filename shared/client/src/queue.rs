@@ -1,17 +1,60 @@
 //! Queues: what waits, what runs, and pausing them.
 
+use std::time::Duration;
+
 use nova_broker::{ConsumerInfo, PauseState, Scan, StreamInfo};
 use nova_types::{Priority, Skill, UnixMillis};
-use nova_wire::{SkillPolicy, assets, subject};
+use nova_wire::{Keyed, SkillPolicy, assets, subject};
 use serde::Serialize;
 
 use crate::{Client, QueryError};
 
-/// One priority of a queue.
+/// How long a skill's notes are waited for: a user without the right to look sees only silence.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+
+/// Which part of a queue a lane is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneOf {
+    /// One priority; of a keyed skill what came without a key.
+    Priority(Priority),
+    /// One partition of a keyed skill's keys, over all priorities.
+    Partition(u16),
+}
+
+impl LaneOf {
+    /// The consumer that hands out its tasks.
+    pub(crate) fn consumer(self) -> String {
+        match self {
+            Self::Priority(priority) => assets::consumer(priority).to_owned(),
+            Self::Partition(partition) => assets::partition_consumer(partition),
+        }
+    }
+
+    /// What of a queue it holds.
+    pub(crate) fn subject(self, skill: &Skill) -> String {
+        match self {
+            Self::Priority(priority) => subject::task(skill, priority),
+            Self::Partition(partition) => subject::partition(skill, partition),
+        }
+    }
+}
+
+impl std::fmt::Display for LaneOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Priority(priority) => priority.fmt(f),
+            Self::Partition(partition) => write!(f, "k{partition}"),
+        }
+    }
+}
+
+/// One priority of a queue, or one partition of its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LaneView {
     /// Which.
-    pub priority: Priority,
+    #[serde(flatten)]
+    pub of: LaneOf,
     /// Tasks that no worker has taken.
     pub waiting: u64,
     /// Tasks under lease, and failed ones whose pause is not over.
@@ -41,7 +84,7 @@ pub struct QueueView {
     pub skill: Skill,
     /// The stream that holds it.
     pub stream: String,
-    /// High, normal, low.
+    /// High, normal, low; then the partitions of a keyed skill.
     pub lanes: Vec<LaneView>,
     /// Messages held: waiting, running and history.
     pub messages: u64,
@@ -78,7 +121,16 @@ impl QueueView {
     /// One of its priorities.
     #[must_use]
     pub fn lane(&self, priority: Priority) -> Option<&LaneView> {
-        self.lanes.iter().find(|lane| lane.priority == priority)
+        self.lanes.iter().find(|lane| lane.of == LaneOf::Priority(priority))
+    }
+
+    /// The lane that hands out what is stored under a subject.
+    pub(crate) fn lane_of(&self, stored: &str) -> Option<&LaneView> {
+        let of = match subject::partition_of(stored) {
+            Some(partition) => LaneOf::Partition(partition),
+            None => LaneOf::Priority(subject::parse_task(stored)?.1),
+        };
+        self.lanes.iter().find(|lane| lane.of == of)
     }
 
     /// When the oldest waiting task was submitted.
@@ -137,9 +189,12 @@ impl Client {
     }
 
     async fn describe(&self, skill: Skill, stream: StreamInfo) -> Result<QueueView, QueryError> {
-        let lanes = Priority::ALL.map(|priority| self.lane(&skill, &stream, priority));
-        let lanes = futures_util::future::try_join_all(lanes).await?;
+        let lanes = Priority::ALL.map(|priority| self.lane(&skill, &stream, LaneOf::Priority(priority)));
+        let mut lanes = futures_util::future::try_join_all(lanes).await?;
         let policy = lanes.iter().flatten().find_map(|(_, info)| SkillPolicy::from_metadata(&info.spec.metadata).ok());
+        let partitions = policy.as_ref().and_then(|policy| policy.keyed).map_or(0, |keyed| keyed.partitions);
+        let keyed = (0..partitions).map(|partition| self.lane(&skill, &stream, LaneOf::Partition(partition)));
+        lanes.extend(futures_util::future::try_join_all(keyed).await?);
         let now = lanes.iter().flatten().map(|(_, info)| info.now).max().unwrap_or_else(|| self.now());
         let limit = |most: i64| u64::try_from(most).ok();
         Ok(QueueView {
@@ -161,20 +216,30 @@ impl Client {
         &self,
         skill: &Skill,
         stream: &StreamInfo,
-        priority: Priority,
+        of: LaneOf,
     ) -> Result<Option<(LaneView, ConsumerInfo)>, QueryError> {
         let broker = &self.inner.broker;
         let failed = || QueryError::broker(format!("read the queue of skill `{skill}`"));
         let name = &stream.spec.name;
-        let consumer = broker.consumer(name.clone(), assets::consumer(priority).to_owned()).await.map_err(failed())?;
+        let consumer = broker.consumer(name.clone(), of.consumer()).await.map_err(failed())?;
         let Some(info) = consumer else { return Ok(None) };
         let oldest = if info.pending == 0 {
             None
         } else {
-            let scan = Scan::all(name.clone(), subject::task(skill, priority), 1).from(info.delivered + 1);
+            let scan = Scan::all(name.clone(), of.subject(skill), 1).from(info.delivered + 1);
             broker.scan(scan).await.map_err(failed())?.first().map(|stored| stored.at)
         };
-        Ok(Some((read_lane(priority, &info, oldest), info)))
+        Ok(Some((read_lane(of, &info, oldest), info)))
+    }
+
+    /// How the tasks of a keyed skill are kept in order; `None` of any other skill, and where that cannot be read soon.
+    ///
+    /// Cheap: one question to the broker.
+    pub async fn keyed(&self, skill: &Skill) -> Option<Keyed> {
+        let consumer = LaneOf::Priority(Priority::Normal).consumer();
+        let asked = self.inner.broker.consumer(assets::tasks_stream(skill), consumer);
+        let info = tokio::time::timeout(ASK_WITHIN, asked).await.ok()?.ok()??;
+        SkillPolicy::from_metadata(&info.spec.metadata).ok()?.keyed
     }
 
     /// Lets no worker take a task of this skill until a moment; what runs goes on.
@@ -196,17 +261,16 @@ impl Client {
     async fn set_pause(&self, skill: &Skill, pause: PauseState, verb: &str) -> Result<(), QueryError> {
         let queue = self.queue(skill).await?;
         for lane in &queue.lanes {
-            let consumer = assets::consumer(lane.priority).to_owned();
-            let done = self.inner.broker.pause_consumer(queue.stream.clone(), consumer, pause).await;
+            let done = self.inner.broker.pause_consumer(queue.stream.clone(), lane.of.consumer(), pause).await;
             done.map_err(QueryError::broker(format!("{verb} the queue of skill `{skill}`")))?;
         }
         Ok(())
     }
 }
 
-fn read_lane(priority: Priority, info: &ConsumerInfo, oldest: Option<UnixMillis>) -> LaneView {
+fn read_lane(of: LaneOf, info: &ConsumerInfo, oldest: Option<UnixMillis>) -> LaneView {
     LaneView {
-        priority,
+        of,
         waiting: info.pending,
         running: info.ack_pending,
         redelivered: info.redelivered,
@@ -227,7 +291,7 @@ pub(crate) mod tests {
     /// A queue of `messages` with lanes of (waiting, running), high first.
     pub(crate) fn queue(messages: u64, lanes: &[(u64, u64)]) -> QueueView {
         let lane = |(priority, (waiting, running)): (Priority, &(u64, u64))| LaneView {
-            priority,
+            of: LaneOf::Priority(priority),
             waiting: *waiting,
             running: *running,
             redelivered: 0,

@@ -2,7 +2,7 @@
 
 use nova_broker::{BlobError, BrokerError};
 use nova_types::{Name, OutcomeKind, Scope, TaskId, UnixMillis};
-use nova_wire::{BlobRef, DeadLetter, Headers, Payload, name, parse_rfc3339, subject};
+use nova_wire::{BlobRef, DeadLetter, Headers, Payload, TaskKey, name, parse_rfc3339, subject};
 
 use crate::outcome::{InvalidRecord, read_content_type};
 use crate::submit::Prepared;
@@ -179,7 +179,11 @@ impl Client {
         headers.remove(name::CONTENT_TYPE);
         let prepared = self.pack(task, letter, headers, payload).await;
         let prepared = prepared.map_err(|source| RedriveError::Submit { of: of.clone(), source })?;
-        let prepared = Prepared { priority: self.original_priority(letter).await?, ..prepared };
+        let (priority, key) = self.original_place(letter).await?;
+        let mut prepared = Prepared { priority, ..prepared };
+        if let Some(key) = key.filter(|_| prepared.headers.get(name::KEY).is_none()) {
+            prepared.headers.set(name::KEY, key.to_string());
+        }
         let submitted = self.send(prepared).await.map_err(|source| RedriveError::Submit { of: of.clone(), source })?;
         Ok(Redriven { of, submitted })
     }
@@ -229,15 +233,19 @@ impl Client {
         Ok(Payload { content_type, bytes })
     }
 
-    /// The priority the task had, while its stream still holds it.
-    async fn original_priority(&self, letter: &DeadLetter) -> Result<nova_types::Priority, RedriveError> {
+    /// The priority and the key the task had, while its stream still holds it.
+    async fn original_place(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<(nova_types::Priority, Option<TaskKey>), RedriveError> {
         let found = match self.inner.broker.get(letter.stream.clone(), letter.sequence).await {
             Ok(found) => found,
             Err(BrokerError::NotFound { .. }) => None,
             Err(source) => return Err(RedriveError::Original { of: letter.task.clone(), source }),
         };
-        let priority = found.and_then(|stored| subject::parse_task(&stored.subject)).map(|(_, priority)| priority);
-        Ok(priority.unwrap_or_default())
+        let place = found.as_ref().and_then(|stored| subject::parse_place(&stored.subject));
+        let key = place.as_ref().and_then(|place| TaskKey::from_token(place.token?).ok());
+        Ok((place.map(|place| place.priority).unwrap_or_default(), key))
     }
 }
 

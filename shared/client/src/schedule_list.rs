@@ -44,6 +44,12 @@ impl ScheduleEntry {
         self.at.is_none()
     }
 
+    /// Whether it is a run's own timer, which fires no task.
+    #[must_use]
+    pub fn is_timer(&self) -> bool {
+        self.headers.get(name::TIMER).is_some()
+    }
+
     /// When it is due; `None` of one that fires once.
     ///
     /// # Errors

@@ -120,6 +120,14 @@ impl Submit {
         self
     }
 
+    /// The same with the key whose turn it waits for, of a keyed skill: tasks of one key run in the order they were
+    /// submitted. Another skill refuses it as [`SubmitError::NotKeyed`]. Options given later replace it.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.options.key = Some(key.into());
+        self
+    }
+
     /// The same with other options.
     #[must_use]
     pub fn with_options(mut self, options: TaskOptions) -> Self {
@@ -310,6 +318,8 @@ mod tests {
         check_code("a.b", |s| s.payload = Payload::json(vec![b'['; 500]), Some("too_deep"));
         check_code("a.b", |s| s.payload = Payload::default(), None);
         check_code("a.b", |s| _ = s.options.labels.insert("a b".into(), "c".into()), Some("bad_task"));
+        check_code("a.b", |s| s.options.key = Some("order/7".into()), None);
+        check_code("a.b", |s| s.options.key = Some(String::new()), Some("bad_task"));
         check_code("a.b", |s| s.options.max_attempts = Some(0), Some("bad_task"));
     }
 }

@@ -42,6 +42,12 @@ pub enum SubmitError {
         /// The skills that have a queue, where that could be read.
         known: Option<Vec<Skill>>,
     },
+    /// The skill is not keyed, and the task has a key.
+    #[error("skill `{skill}` is not keyed and takes no task with a key: submit without one, or set `keyed = true`")]
+    NotKeyed {
+        /// The skill.
+        skill: Skill,
+    },
     /// The queue is full.
     #[error("the queue of skill `{skill}` is full ({cause})")]
     Full {
@@ -133,6 +139,7 @@ impl SubmitError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoQueue { .. } => "no_queue",
+            Self::NotKeyed { .. } => "not_keyed",
             Self::Full { cause: FullCause::History, .. } => "full_history",
             Self::Full { .. } => "full_backlog",
             Self::TooLarge { .. } => codes::TOO_LARGE,
@@ -187,7 +194,12 @@ impl Client {
         match source {
             PublishError::NoStream { .. } => {
                 let known = tokio::time::timeout(EXPLAIN_WITHIN, self.skills()).await;
-                SubmitError::NoQueue { skill, known: known.ok().and_then(Result::ok) }
+                let known = known.ok().and_then(Result::ok);
+                // A queue that is there takes everything but keys.
+                if known.as_ref().is_some_and(|known| known.contains(&skill)) {
+                    return SubmitError::NotKeyed { skill };
+                }
+                SubmitError::NoQueue { skill, known }
             }
             PublishError::Full { .. } => {
                 let queue = tokio::time::timeout(EXPLAIN_WITHIN, self.queue(&skill)).await;

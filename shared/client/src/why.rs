@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use nova_types::{Code, OutcomeKind, Skill, TaskId, TaskState, UnixMillis};
+use nova_types::{Code, OutcomeKind, Priority, Skill, TaskId, TaskState, UnixMillis};
 use nova_wire::{WorkerRow, format_rfc3339};
 use serde::Serialize;
 
 use crate::show::backoff_until;
-use crate::{Ahead, Client, QueryError, TaskView};
+use crate::{Ahead, Client, LaneOf, QueryError, TaskView};
 
 /// What is judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +85,11 @@ pub enum Reason {
         /// How many.
         ahead: Ahead,
     },
+    /// Tasks of the same key come first.
+    KeyBusy {
+        /// How many.
+        ahead: Ahead,
+    },
     /// Nothing stands in its way: it starts within moments.
     Next,
 }
@@ -115,6 +120,9 @@ impl fmt::Display for Reason {
             Self::Behind { ahead: Ahead::Exactly(1) } => f.write_str("1 task is ahead"),
             Self::Behind { ahead: Ahead::Exactly(n) } => write!(f, "{n} tasks are ahead"),
             Self::Behind { ahead: Ahead::AtMost(n) } => write!(f, "up to {n} tasks are ahead"),
+            Self::KeyBusy { ahead: Ahead::Exactly(1) } => f.write_str("1 task of its key comes first"),
+            Self::KeyBusy { ahead: Ahead::Exactly(n) } => write!(f, "{n} tasks of its key come first"),
+            Self::KeyBusy { ahead: Ahead::AtMost(n) } => write!(f, "up to {n} tasks of its key come first"),
             Self::Next => f.write_str("nothing: it starts within moments"),
         }
     }
@@ -166,8 +174,11 @@ pub fn explain(facts: &Facts) -> Vec<Reason> {
 
 fn fleet_reasons(facts: &Facts, reasons: &mut Vec<Reason>) {
     let view = &facts.view;
-    let priority = view.place.as_ref().map(|place| place.priority);
-    let lane = view.queue.as_ref().zip(priority).and_then(|(queue, priority)| queue.lane(priority));
+    let of = view.place.as_ref().map(|place| match place.partition {
+        Some(partition) => LaneOf::Partition(partition),
+        None => LaneOf::Priority(place.priority),
+    });
+    let lane = view.queue.as_ref().and_then(|queue| queue.lanes.iter().find(|lane| Some(lane.of) == of));
     if let Some(until) = lane.and_then(|lane| lane.paused_until) {
         reasons.push(Reason::Paused { until });
     }
@@ -189,12 +200,20 @@ fn fleet_reasons(facts: &Facts, reasons: &mut Vec<Reason>) {
         return;
     }
     // `high` sorts before `normal` and `low`.
-    let waiting = queue.lanes.iter().filter(|other| other.priority < lane.priority).map(|other| other.waiting).sum();
+    let waiting = match lane.of {
+        LaneOf::Priority(priority) => {
+            let above = Priority::ALL.into_iter().filter(|other| *other < priority);
+            above.filter_map(|other| queue.lane(other)).map(|other| other.waiting).sum()
+        }
+        // The keys of a partition take turns.
+        LaneOf::Partition(_) => 0,
+    };
     if waiting > 0 {
         reasons.push(Reason::HigherPriority { waiting });
     }
     match view.place.as_ref().and_then(|place| place.ahead) {
         None | Some(Ahead::Exactly(0) | Ahead::AtMost(0)) => {}
+        Some(ahead) if matches!(lane.of, LaneOf::Partition(_)) => reasons.push(Reason::KeyBusy { ahead }),
         Some(ahead) => reasons.push(Reason::Behind { ahead }),
     }
 }
@@ -215,7 +234,6 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use nova_types::Priority;
     use nova_wire::WorkerSkill;
 
     use super::*;
@@ -231,6 +249,7 @@ mod tests {
             stream: "NOVA_TASKS_echo".into(),
             sequence: 60,
             priority: Priority::Normal,
+            partition: None,
             at: UnixMillis(5),
             is_taken: false,
             ahead: Some(Ahead::Exactly(0)),

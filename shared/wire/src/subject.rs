@@ -7,7 +7,7 @@ mod runs;
 
 pub use keyed::{
     key_in_partition, keyed_leases, keyed_member, keyed_space, keyed_stored, keyed_task, partition, partition_lease,
-    task_for, task_of,
+    partition_of, task_for, task_of,
 };
 pub use runs::{
     ALL_ORDERS, ALL_RUNS, RUN_SPACES, order, orders_of, outcomes_of_partition, parse_order, parse_run, run, run_event,

@@ -133,14 +133,10 @@ impl Fleet {
     pub async fn drained(&self, skill: &str) {
         let stream = assets::tasks_stream(&Skill::new(skill).expect("a valid skill"));
         wait_until(format!("queue {skill} to be empty"), PATIENCE, || async {
-            for priority in nova_types::Priority::ALL {
-                let consumer = assets::consumer(priority).to_owned();
-                let info = self.broker.consumer(stream.clone(), consumer).await.ok()??;
-                if info.pending + info.ack_pending > 0 {
-                    return None;
-                }
-            }
-            Some(())
+            // The three priorities, and the partitions of a keyed skill.
+            let consumers = self.broker.consumers(stream.clone()).await.ok()?;
+            let is_whole = consumers.len() >= nova_types::Priority::ALL.len();
+            (is_whole && consumers.iter().all(|info| info.pending + info.ack_pending == 0)).then_some(())
         })
         .await;
     }

@@ -107,7 +107,7 @@ mod tests {
     fn view(waiting: u64, age_ms: i64, is_paused: bool) -> QueueView {
         let now = UnixMillis(1_000_000_000);
         let lane = LaneView {
-            priority: Priority::Normal,
+            of: nova_client::LaneOf::Priority(Priority::Normal),
             waiting,
             running: 0,
             redelivered: 0,

@@ -1,4 +1,4 @@
-//! `nova queue show`: one queue with its three priorities.
+//! `nova queue show`: one queue with its three priorities and the partitions of its keys.
 
 use nova_client::LaneView;
 use nova_types::Skill;
@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::{Out, Row, rounded};
 
-/// Show one queue, priority by priority
+/// Show one queue, priority by priority, and partition by partition when it is keyed
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The queue's skill
@@ -23,11 +23,11 @@ struct Lane(LaneView);
 
 impl Row for Lane {
     const TITLES: &'static [&'static str] =
-        &["priority", "waiting", "running", "redelivered", "idle pulls", "oldest", "last taken", "paused"];
+        &["lane", "waiting", "running", "redelivered", "idle pulls", "oldest", "last taken", "paused"];
     fn cells(&self, out: &Out) -> Vec<String> {
         let lane = &self.0;
         vec![
-            lane.priority.to_string(),
+            lane.of.to_string(),
             lane.waiting.to_string(),
             lane.running.to_string(),
             lane.redelivered.to_string(),

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// At most so many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Also the timers of runs
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Serialize)]
@@ -55,10 +58,13 @@ impl Row for Line {
 }
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
-    let entries = cx.client.schedules(&ScheduleFilter { skill: args.skill, limit: args.limit }).await?;
+    let entries =
+        cx.client.schedules(&ScheduleFilter { skill: args.skill, limit: args.limit.filter(|_| args.all) }).await?;
     let now = clock::now();
     let lines: Vec<Line> = entries
         .into_iter()
+        .filter(|entry| args.all || !entry.is_timer())
+        .take(args.limit.unwrap_or(usize::MAX))
         .map(|entry| Line {
             recurring: entry.is_recurring(),
             catch_up: entry.is_recurring().then_some(entry.catch_up),

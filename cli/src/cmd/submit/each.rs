@@ -45,11 +45,16 @@ pub(super) async fn run(cx: &Cx, args: &Args, file: &str) -> Result<Exit, Failur
     let wait = patience(args.wait);
     let progress = Progress::spinner(&cx.out, "submitting");
     let answers = lines(reader).map(|(number, line)| {
-        let made = task_of(cx, args, number, line).map(|(id, payload)| {
-            Submit::new(args.skill.clone(), payload)
+        let made = task_of(cx, args, number, line).and_then(|(id, payload)| {
+            let key = key_of(args, &payload, number)?;
+            let submit = Submit::new(args.skill.clone(), payload)
                 .with_id(id)
                 .with_priority(args.task.priority)
-                .with_options(options.clone())
+                .with_options(options.clone());
+            Ok(match key {
+                Some(key) => submit.with_key(key),
+                None => submit,
+            })
         });
         async move {
             let answer = match (made, wait) {
@@ -137,6 +142,17 @@ fn task_of(cx: &Cx, args: &Args, number: u64, line: std::io::Result<Vec<u8>>) ->
     let name = Name::new(format!("{}-{number}", id.name()));
     let name = name.map_err(|error| Failure::usage(format!("line {number} gets no id: {error}")))?;
     Ok((SubmitId::Id(TaskId::new(id.scope().clone(), name)), payload))
+}
+
+/// The key of a line: a text or a number in its input.
+fn key_of(args: &Args, payload: &Payload, number: u64) -> Result<Option<String>, Failure> {
+    let Some(pointer) = &args.task.key_from else { return Ok(None) };
+    let input: Value = payload.decode().map_err(|error| Failure::because(Exit::USAGE, "bad_input", error))?;
+    match input.pointer(pointer) {
+        Some(Value::String(key)) => Ok(Some(key.clone())),
+        Some(Value::Number(key)) => Ok(Some(key.to_string())),
+        _ => Err(Failure::usage(format!("line {number} has no text or number at {pointer} to be its key"))),
+    }
 }
 
 fn tell(out: &Out, number: u64, answer: &Answer) -> Result<(), Failure> {

@@ -44,6 +44,15 @@ pub fn partition(skill: &Skill, partition: u16) -> String {
     format!("nova.task.{skill}.*.{partition}.*")
 }
 
+/// The partition in which a keyed skill's stream stores this subject; `None` of any other.
+#[must_use]
+pub fn partition_of(subject: &str) -> Option<u16> {
+    match *subject.strip_prefix("nova.task.")?.split('.').collect::<Vec<_>>().as_slice() {
+        [_, _, partition, _] => partition.parse().ok(),
+        _ => None,
+    }
+}
+
 /// What is stored of one key, named by its token.
 #[must_use]
 pub fn key_in_partition(skill: &Skill, partition: u16, token: &str) -> String {
@@ -85,6 +94,8 @@ mod tests {
             let place = TaskPlace { skill: skill.clone(), priority: Priority::Normal, token: Some("a%2Fb") };
             assert_eq!(parse_place(subject), Some(place));
         }
+        assert_eq!(partition_of("nova.task.echo.normal.7.a%2Fb"), Some(7));
+        assert_eq!(partition_of(&published), None);
         assert_eq!(keyed_stored(&skill, 8), "nova.task.echo.{{wildcard(1)}}.{{partition(8,2)}}.{{wildcard(2)}}");
     }
 }
