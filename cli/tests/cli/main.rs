@@ -6,6 +6,7 @@ mod connect;
 mod dead;
 mod each;
 mod help;
+mod keyed;
 mod keys;
 mod provision;
 mod queue;
