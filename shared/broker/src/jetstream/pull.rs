@@ -15,7 +15,8 @@ use crate::{AckToken, BrokerError, Delivery, Pull, PullItem, PullRequest, Settle
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A pull for what is there now is answered at once; longer silence means the connection or the consumer is gone.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// How long a given-up pull's inbox is still listened to, so that what is on its way goes back at once.
+/// How long a given-up pull's inbox is still listened to, so that what is on its way goes back at once; the owners of
+/// keyed partitions wait for its end.
 const LAST_ARRIVALS: Duration = Duration::from_millis(250);
 
 /// The longest pause the broker can count, about 292 years.
@@ -138,7 +139,9 @@ impl Pulling {
         let (Some(mut inbox), Ok(runtime)) = (inbox, tokio::runtime::Handle::try_current()) else { return };
         let client = self.jetstream.client.clone();
         runtime.spawn(async move {
-            while let Ok(Some(stray)) = tokio::time::timeout(LAST_ARRIVALS, inbox.messages.next()).await {
+            // For a time and no longer: what goes back may come again to the very request that is given up.
+            let end = tokio::time::Instant::now() + LAST_ARRIVALS;
+            while let Ok(Some(stray)) = tokio::time::timeout_at(end, inbox.messages.next()).await {
                 let Some(reply) = stray.reply.filter(|reply| reply.starts_with("$JS.ACK.")) else { continue };
                 let _ = client.publish(reply, settle_body(Settle::Nak { delay: Duration::ZERO })).await;
             }

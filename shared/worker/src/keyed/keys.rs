@@ -113,9 +113,15 @@ impl Keys {
         self.ready.iter().map(VecDeque::len).sum()
     }
 
-    /// How many tasks the broker has leased or put off for this owner.
-    pub(super) fn mine(&self) -> usize {
-        self.places.len() - self.elsewhere
+    /// The tasks the broker has leased or put off for this owner.
+    pub(super) fn mine(&self) -> Vec<u64> {
+        self.places.keys().copied().filter(|sequence| self.is_mine(*sequence)).collect()
+    }
+
+    /// Whether a task is with this owner.
+    pub(super) fn is_mine(&self, sequence: u64) -> bool {
+        let line = self.places.get(&sequence).and_then(|key| self.lines.get(key));
+        line.is_some_and(|line| !matches!(line.entries.get(&sequence), None | Some(Entry::Elsewhere(_))))
     }
 
     /// What must be read, once each.

@@ -29,6 +29,8 @@ const WAIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often it is looked whether an earlier owner still has something, and whether the tenure was renewed.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a pull that was given up may still be given tasks: as long as its inbox is listened to, and a little more.
+const GIVEN_UP: Duration = Duration::from_millis(350);
 /// How many messages of one key are read at once.
 const PAGE: usize = 1000;
 /// How many outcomes are looked up at once.
@@ -65,8 +67,18 @@ struct Stretch {
 /// What was read for a key.
 enum Read {
     Cleared(Arc<str>, Result<Vec<(u64, TaskId)>, BrokerError>),
-    Fetched { key: Arc<str>, from: u64, most: usize, found: Result<Vec<Stored>, BrokerError> },
-    Looked { out: Option<u64>, ended: Vec<u64> },
+    Fetched {
+        key: Arc<str>,
+        from: u64,
+        most: usize,
+        found: Result<Vec<Stored>, BrokerError>,
+    },
+    /// What the broker says is out, and what of it was with this owner before it was asked.
+    Looked {
+        out: Option<u64>,
+        mine: Vec<u64>,
+        ended: Vec<u64>,
+    },
 }
 
 struct Shift {
@@ -178,9 +190,14 @@ impl Shift {
             }
         }
         // What still arrives is handed back by the pull itself.
-        self.pull = None;
+        let has_pulled = self.pull.take().is_some();
         for token in self.keys.hand_back() {
             self.of.station.settle(&token, Settle::Nak { delay: Duration::ZERO }).await;
+        }
+        // The next owner must find no request of ours: what it would still be given comes back behind later tasks.
+        if has_pulled {
+            tokio::time::sleep(GIVEN_UP).await;
+            self.of.station.broker.flush().await.ok();
         }
     }
 
@@ -293,11 +310,14 @@ impl Shift {
                 paused(error).await;
                 self.keys.not_fetched(&key);
             }
-            Read::Looked { out, ended } => {
+            Read::Looked { out, mine, ended } => {
                 self.is_looking = false;
+                // Only what was here before and still is was surely counted: what came or ended meanwhile may stand for
+                // something that an earlier owner has.
+                let sure = mine.into_iter().filter(|sequence| self.keys.is_mine(*sequence)).count() as u64;
                 ended.into_iter().for_each(|sequence| self.keys.finish(sequence));
                 // All that is out is with this owner: the earlier ones have nothing any more.
-                if out.is_some_and(|out| out <= self.keys.mine() as u64) {
+                if out.is_some_and(|out| out <= sure) {
                     self.gate = None;
                     self.keys.open();
                 }
@@ -311,7 +331,7 @@ impl Shift {
             return;
         }
         self.is_looking = true;
-        let (station, awaited) = (Arc::clone(&self.of.station), self.keys.awaited());
+        let (station, awaited, mine) = (Arc::clone(&self.of.station), self.keys.awaited(), self.keys.mine());
         let (stream, consumer) = (self.of.stream(), self.of.consumer());
         let look = async move {
             let ended = futures_util::stream::iter(awaited).map(|(sequence, task)| {
@@ -323,7 +343,7 @@ impl Shift {
             });
             let ended = ended.buffer_unordered(LOOK_UPS).filter_map(|ended| async move { ended }).collect().await;
             let info = station.broker.consumer(stream, consumer).await.ok().flatten();
-            Read::Looked { out: info.map(|info| info.ack_pending), ended }
+            Read::Looked { out: info.map(|info| info.ack_pending), mine, ended }
         };
         self.reads.push(look.boxed());
     }
