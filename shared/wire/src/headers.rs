@@ -44,6 +44,8 @@ pub mod name {
     pub const RUN: &str = "Nova-Run";
     /// The workflow step.
     pub const STEP: &str = "Nova-Step";
+    /// On a child run: how many runs it has above it. Set by Nova.
+    pub const DEPTH: &str = "Nova-Depth";
     /// Labels, `key=value` separated by commas.
     pub const LABELS: &str = "Nova-Labels";
     /// The task a redriven one stands for.

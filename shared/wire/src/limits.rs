@@ -13,6 +13,9 @@ pub const BLOB_BYTES: u64 = 64 * 1024 * 1024;
 /// How deep a body may nest. serde_json refuses at 128; staying below keeps the refusal ours, with a clear code.
 pub const DEPTH: usize = 100;
 
+/// How many runs a child run may have above it. A workflow that starts itself ends here, instead of filling the store.
+pub const RUN_DEPTH: u32 = 16;
+
 /// The longest value of one Nova header, in bytes; `Nova-Attempts` has its own limit.
 pub const HEADER_BYTES: usize = 4 * 1024;
 

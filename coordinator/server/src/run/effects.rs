@@ -16,6 +16,7 @@ use super::mail::{News, refused};
 use super::place::Place;
 use super::shared::Shared;
 use super::shelf::{self, ShelfError};
+use super::store;
 
 /// How many effects are under way at once: as many as the connection takes.
 const AT_ONCE: usize = 256;
@@ -154,6 +155,9 @@ impl Doer<'_> {
         options.write(&mut headers);
         headers.push(name::RUN, self.place.run.as_str());
         headers.push(name::STEP, order.part.step.as_str());
+        if order.skill == run_skill() {
+            headers.push(name::DEPTH, store::depth(self.origin).saturating_add(1).to_string());
+        }
         if let Some(key) = &order.key {
             headers.push(name::KEY, key.clone());
         }

@@ -160,6 +160,10 @@ async fn read(runs: &Runs, delivery: &Delivery, task: &Task, run: &RunId) -> Res
         let least = limits::SHORTEST_OUTCOME_TTL.as_secs();
         return Err(Refused::dead(codes::BAD_HEADER, format!("its outcome must be kept for {least} s at least")));
     }
+    if store::depth(&task.headers) > limits::RUN_DEPTH {
+        let why = format!("it has more than {} runs above it: does its workflow start itself?", limits::RUN_DEPTH);
+        return Err(Refused::dead("too_deep", why));
+    }
     let payload = input(runs, delivery, task).await?;
     let request: StartRequest = payload.decode().map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();

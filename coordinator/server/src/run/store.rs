@@ -213,7 +213,12 @@ pub(crate) async fn put_snapshot<R: Serialize>(
 }
 
 /// The headers of a run's start that are kept with its first transition: they are needed at its end, and by its tasks.
-pub(crate) const ORIGIN: [&str; 4] = [name::REPLY, name::OUTCOME_TTL, name::TRACEPARENT, name::TRACESTATE];
+pub(crate) const ORIGIN: [&str; 5] = [name::REPLY, name::OUTCOME_TTL, name::TRACEPARENT, name::TRACESTATE, name::DEPTH];
+
+/// How many runs stand above the one that began with these headers; what cannot be read is as deep as can be.
+pub(crate) fn depth(headers: &Headers) -> u32 {
+    headers.get(name::DEPTH).map_or(0, |text| text.parse().unwrap_or(u32::MAX))
+}
 
 /// Those of `headers` that are kept.
 pub(crate) fn origin(headers: &Headers) -> Headers {

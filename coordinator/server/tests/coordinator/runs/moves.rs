@@ -156,6 +156,23 @@ async fn a_child_run_is_a_task_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_workflow_that_starts_itself_ends_as_too_deep() {
+    let mut fleet = Fleet::real().await;
+    fleet.start("c1").await;
+    put(&fleet, json!({"workflow": "again", "steps": {"again": {"run": {"workflow": "again"}}}})).await;
+    start(&fleet, "cli.again", json!({"workflow": "again"})).await;
+    let (outcome, error) = ended(&fleet, "cli.again").await;
+    assert_eq!((outcome.kind, error["code"].as_str()), (OutcomeKind::Dead, Some("too_deep")), "{error}");
+    let starts = copies(&fleet, "nova-run").await;
+    assert_eq!(starts.len(), 18, "the first, 16 below it, and the one refused: {starts:?}");
+    // Only Nova sets the header; what it cannot be is refused, not taken for 0.
+    let headers = Headers::new().with(name::MSG_ID, "cli.odd").with(name::DEPTH, "-1");
+    start_with(&fleet, headers, json!({"workflow": "again"})).await;
+    assert_eq!(ended(&fleet, "cli.odd").await.1["code"], "too_deep");
+    fleet.stop().await;
+}
+
+#[tokio::test]
 async fn large_results_stay_out_of_the_history() {
     let mut fleet = Fleet::real().await;
     fleet.start("c1").await;
