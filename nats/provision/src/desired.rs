@@ -224,7 +224,10 @@ impl Maker {
             sizes.runs,
         );
         runs.metadata.extend(note(assets::PARTITIONS_NOTE, &sizes::RUN_PARTITIONS.to_string()));
-        let orders = coordinator(assets::RUNS, assets::ORDER_CONSUMER, "orders to workflow runs", subject::ALL_ORDERS);
+        let orders = ConsumerSpec {
+            max_ack_pending: sizes::MAX_ORDERS_PENDING,
+            ..coordinator(assets::RUNS, assets::ORDER_CONSUMER, "orders to workflow runs", subject::ALL_ORDERS)
+        };
         let ends = (0..sizes::RUN_PARTITIONS).map(|partition| ConsumerSpec {
             ack_wait: sizes::RUN_LEASE,
             ..coordinator(

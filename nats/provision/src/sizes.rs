@@ -109,6 +109,10 @@ pub const DELETE_MARKER_AGE: Duration = Duration::from_secs(60);
 /// healthy ones behind them.
 pub const MAX_ACK_PENDING: i64 = 20_000;
 
+/// The most orders out at once: one for a run that is still to come is put off for up to seven days, and whoever sends many
+/// such must not hold up the orders of others behind them.
+pub const MAX_ORDERS_PENDING: i64 = 1_000_000;
+
 /// The most waiting pulls: two per worker for a fleet of 2,000. The broker's default of 512 ends in refused pulls that are
 /// asked again at once.
 pub const MAX_WAITING: i64 = 4096;

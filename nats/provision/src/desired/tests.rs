@@ -56,6 +56,13 @@ fn a_queue_keeps_what_waits_and_has_three_consumers() {
 }
 
 #[test]
+fn orders_for_runs_to_come_do_not_hold_up_the_others() {
+    let all = all(Profile::Fast);
+    let orders = consumers(&all).find(|spec| spec.name == assets::ORDER_CONSUMER).expect("the orders");
+    assert_eq!((orders.stream.as_str(), orders.max_ack_pending), (assets::RUNS, 1_000_000));
+}
+
+#[test]
 fn no_consumer_matches_a_schedule() {
     for spec in consumers(&all(Profile::Fast)).filter(|spec| spec.stream == assets::SCHEDULES) {
         assert!(spec.filter.starts_with("nova.due."), "{}", spec.filter);
