@@ -177,7 +177,10 @@ mod tests {
             assert_eq!(name.ends_with("_total"), metric.kind() == Kind::Counter, "{name}");
             assert_eq!(Metric::ALL[metric as usize], metric);
             for label in metric.labels() {
-                assert!(["skill", "kind", "priority", "process", "version"].contains(label), "{name}: label `{label}`");
+                assert!(
+                    ["skill", "kind", "priority", "process", "status", "version"].contains(label),
+                    "{name}: label `{label}`"
+                );
             }
         }
     }
