@@ -5,6 +5,7 @@
 //! when the owner drains or another worker joins. Whoever takes over waits, key by key, for what the one before him still
 //! has; see `partition`.
 
+mod earlier;
 mod keys;
 mod line;
 mod partition;

@@ -9,12 +9,13 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use nova_broker::{BrokerError, Pull, PullItem, PullRequest, Scan, Settle, Stored};
 use nova_types::TaskId;
-use nova_wire::{Task, assets, subject};
+use nova_wire::{assets, subject};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Tenure;
+use super::earlier::{Stretch, earlier};
 use super::keys::{Keys, Want};
 use crate::rate::KeyLimits;
 use crate::rate::limiter::Grant;
@@ -31,8 +32,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a pull that was given up may still be given tasks: as long as its inbox is listened to, and a little more.
 const GIVEN_UP: Duration = Duration::from_millis(350);
-/// How many messages of one key are read at once.
-const PAGE: usize = 1000;
 /// How many outcomes are looked up at once.
 const LOOK_UPS: usize = 256;
 
@@ -55,13 +54,6 @@ pub(super) struct Partition {
     pub(super) tenure: Arc<Tenure>,
     pub(super) stop: CancellationToken,
     pub(super) running: TaskTracker,
-}
-
-/// What an earlier owner may have: the sequences above the first and up to the second.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    floor: u64,
-    delivered: u64,
 }
 
 /// What was read for a key.
@@ -346,35 +338,6 @@ impl Shift {
             Read::Looked { out: info.map(|info| info.ack_pending), mine, ended }
         };
         self.reads.push(look.boxed());
-    }
-}
-
-/// The tasks of one key that were delivered to an earlier owner, whether he has ended them or not.
-async fn earlier(
-    station: &Station,
-    stream: String,
-    filter: String,
-    gate: Stretch,
-) -> Result<Vec<(u64, TaskId)>, BrokerError> {
-    let mut all = Vec::new();
-    let mut from = gate.floor + 1;
-    loop {
-        let page = station.broker.scan(Scan::all(&*stream, &*filter, PAGE).from(from)).await?;
-        let count = page.len();
-        for stored in page {
-            if stored.sequence > gate.delivered {
-                return Ok(all);
-            }
-            from = stored.sequence + 1;
-            let id = match Task::parse(&stored.subject, stored.sequence, stored.headers, bytes::Bytes::new()) {
-                Ok(task) => task.id,
-                Err(bad) => bad.id,
-            };
-            all.push((stored.sequence, id));
-        }
-        if count < PAGE {
-            return Ok(all);
-        }
     }
 }
 

@@ -1,0 +1,47 @@
+//! What an earlier owner of a partition may still have, read from the queue itself.
+
+use bytes::Bytes;
+use nova_broker::{BrokerError, Scan};
+use nova_types::TaskId;
+use nova_wire::Task;
+
+use crate::station::Station;
+
+/// How many messages of one key are read at once.
+const PAGE: usize = 1000;
+
+/// What an earlier owner may have: the sequences above the first and up to the second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) floor: u64,
+    pub(super) delivered: u64,
+}
+
+/// The tasks of one key that were delivered to an earlier owner, whether he has ended them or not.
+pub(super) async fn earlier(
+    station: &Station,
+    stream: String,
+    filter: String,
+    gate: Stretch,
+) -> Result<Vec<(u64, TaskId)>, BrokerError> {
+    let mut all = Vec::new();
+    let mut from = gate.floor + 1;
+    loop {
+        let page = station.broker.scan(Scan::all(&*stream, &*filter, PAGE).from(from)).await?;
+        let count = page.len();
+        for stored in page {
+            if stored.sequence > gate.delivered {
+                return Ok(all);
+            }
+            from = stored.sequence + 1;
+            let id = match Task::parse(&stored.subject, stored.sequence, stored.headers, Bytes::new()) {
+                Ok(task) => task.id,
+                Err(bad) => bad.id,
+            };
+            all.push((stored.sequence, id));
+        }
+        if count < PAGE {
+            return Ok(all);
+        }
+    }
+}
