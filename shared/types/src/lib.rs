@@ -5,6 +5,7 @@
 mod catch_up;
 mod code;
 mod duration;
+mod fnv;
 mod id;
 mod moment_id;
 mod outcome;
@@ -20,6 +21,7 @@ mod word;
 pub use catch_up::{CatchUp, ParseCatchUpError};
 pub use code::{Code, codes};
 pub use duration::{DurationText, ParseDurationError};
+pub use fnv::Fnv1a;
 pub use id::{Generation, InvalidId, Name, Scope, TaskId, WorkerId};
 pub use outcome::{Outcome, OutcomeKind, Usage};
 pub use policy::{Backoff, ParseBackoffError, Policy};

@@ -1,6 +1,6 @@
 //! The id of what a recurring schedule fires: the schedule's own, and the second it stands for.
 
-use crate::{Generation, Name, TaskId, UnixMillis};
+use crate::{Fnv1a, Generation, Name, TaskId, UnixMillis};
 
 /// The longest name of a task.
 const NAME_LEN: usize = 64;
@@ -16,7 +16,7 @@ impl TaskId {
         let made = if name.len() + tail.len() <= NAME_LEN {
             format!("{name}{tail}")
         } else {
-            let tail = format!("-{:016x}{tail}", fnv1a(name.as_bytes()));
+            let tail = format!("-{:016x}{tail}", Fnv1a::of(name.as_bytes()).value());
             // Names are ASCII, so any cut is at a character's border.
             format!("{}{tail}", &name[..NAME_LEN.saturating_sub(tail.len()).min(name.len())])
         };
@@ -35,11 +35,6 @@ impl Generation {
     pub fn of_moment(moment: UnixMillis) -> Self {
         Self::due(u64::try_from(moment.0.div_euclid(1000)).unwrap_or(0))
     }
-}
-
-/// FNV-1a with 64 bits: enough to tell cut names apart, and the same in every version.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

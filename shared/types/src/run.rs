@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::word::word;
-use crate::{Name, Scope, Skill, TaskId};
+use crate::{Fnv1a, Name, Scope, Skill, TaskId};
 
 /// The skill of workflow runs: its tasks are worked by the coordinators themselves.
 ///
@@ -87,14 +87,15 @@ impl RunId {
     /// The partition of the run, of `partitions`.
     #[must_use]
     pub fn partition(&self, partitions: u32) -> u32 {
-        let hash = fnv1a(self.0.as_bytes()) % u64::from(partitions.max(1));
+        let hash = Fnv1a::of(self.0.as_bytes()).value() % u64::from(partitions.max(1));
         u32::try_from(hash).expect("a remainder is below its divisor")
     }
 
     /// The name of a task or timer of this run: `<run>_<16 hex digits>` of the hash of what it is for.
     #[must_use]
     pub fn name_of(&self, part: &str) -> Name {
-        Name::new(format!("{}_{:016x}", self.0, fnv1a(part.as_bytes()))).expect("a run id leaves room for the hash")
+        Name::new(format!("{}_{:016x}", self.0, Fnv1a::of(part.as_bytes()).value()))
+            .expect("a run id leaves room for the hash")
     }
 
     /// The run that a task's name belongs to, when it is the name of a run's task.
@@ -112,12 +113,7 @@ pub fn partition_scope(partition: u32) -> Scope {
     Scope::new(format!("r{partition}")).expect("a letter and digits make a scope")
 }
 
-/// FNV-1a with 64 bits (Fowler, Noll, Vo): the same in every version and language.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// The same with 128 bits.
+/// FNV-1a with 128 bits.
 fn fnv1a_128(bytes: &[u8]) -> u128 {
     const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;

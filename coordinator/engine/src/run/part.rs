@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nova_types::Name;
+use nova_types::{Fnv1a, Name};
 use nova_workflow::{Part, Role};
 
 use super::Run;
@@ -23,7 +23,7 @@ pub fn part_of(run: &Run, name: &Name) -> Option<Part> {
     for (id, step) in &run.steps {
         for role in [Role::Work, Role::Judge] {
             // A map may have thousands of tasks under way: the beginning of their names is hashed once.
-            let begun = fnv1a(BASIS, format!("{id}/{}/", role.as_str()).as_bytes());
+            let begun = Fnv1a::of(format!("{id}/{}/", role.as_str()).as_bytes());
             let found = step.parts().find(|(of, index, _)| *of == role && with_number(begun, *index) == hash);
             if let Some((role, index, _)) = found {
                 return Some(Part { step: id.clone(), role, index });
@@ -42,7 +42,7 @@ pub fn parts_of(run: &Run, names: &[&Name]) -> Vec<Option<Part>> {
     }
     let mut under_way = HashMap::new();
     for (id, step) in &run.steps {
-        let begun = |role: Role| fnv1a(BASIS, format!("{id}/{}/", role.as_str()).as_bytes());
+        let begun = |role: Role| Fnv1a::of(format!("{id}/{}/", role.as_str()).as_bytes());
         let (work, judge) = (begun(Role::Work), begun(Role::Judge));
         for (role, index, _) in step.parts() {
             let begun = if role == Role::Judge { judge } else { work };
@@ -60,21 +60,15 @@ pub fn parts_of(run: &Run, names: &[&Name]) -> Vec<Option<Part>> {
     names.iter().map(part).collect()
 }
 
-const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-
-fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// The hash continued with a number's digits, written without the heap.
-fn with_number(hash: u64, number: u32) -> u64 {
+fn with_number(hash: Fnv1a, number: u32) -> u64 {
     let (mut digits, mut at, mut rest) = ([0_u8; 10], 10, number);
     loop {
         at -= 1;
         digits[at] = b'0' + u8::try_from(rest % 10).expect("a remainder by ten is one digit");
         rest /= 10;
         if rest == 0 {
-            return fnv1a(hash, &digits[at..]);
+            return hash.and(&digits[at..]).value();
         }
     }
 }
@@ -91,7 +85,7 @@ mod tests {
         let step = StepId::new("files").expect("a step");
         for index in [0, 7, 10, 99, 100, 4_294_967_295] {
             let name = Part::work(step.clone(), index).name(&run);
-            let begun = fnv1a(BASIS, b"files/work/");
+            let begun = Fnv1a::of(format!("{step}/{}/", Role::Work.as_str()).as_bytes());
             assert_eq!(name.as_str(), format!("r_{:016x}", with_number(begun, index)));
         }
     }
