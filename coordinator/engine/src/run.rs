@@ -39,7 +39,7 @@ pub use rehearse::{Rehearsal, Rehearsed, StepRehearsal, rehearse};
 pub use restart::restart;
 pub use state::{Run, StepStatus};
 pub use stuck::{Divergence, Stuck};
-pub use value::{Asked, asked};
+pub use value::{Asked, MOST_AT_ONCE, asked};
 pub use verify::{Unverified, Verified, verify};
 pub use view::{StepView, View, WaitsFor};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::scope::Scope;
 use super::turn::{Turn, own};
-use super::value::result_of;
+use super::value::{bearable, result_of, weight_of};
 use super::{Stuck, ending, step};
 
 /// Decides until a pass over the steps decides nothing.
@@ -124,8 +124,10 @@ pub(super) fn result(turn: &Turn<'_>) -> Result<Value, EvalError> {
     if let Some(template) = &plan.workflow().result {
         return plan.fill(template, &Scope::of(turn));
     }
+    let last = || plan.order().iter().filter(|id| plan.dependants(id).is_empty());
+    bearable(last().filter_map(|id| Some(weight_of(&turn.run, turn.run.ended_step(id)?))).sum())?;
     let (mut results, mut wants) = (Map::new(), Vec::new());
-    for id in plan.order().iter().filter(|id| plan.dependants(id).is_empty()) {
+    for id in last() {
         let ended = turn.run.ended_step(id);
         match ended.map_or(Ok(Value::Null), |ended| result_of(&turn.run, turn.data, ended)) {
             Ok(result) => drop(results.insert(id.to_string(), result)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nova_types::StepId;
+use nova_types::{StepId, codes};
 use nova_workflow::{BlobName, Datum, EvalError, Failure, Kind, Plan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -14,6 +14,10 @@ use super::{Data, Memo, Run, StepStatus, Stuck};
 
 /// The code of an expression that came to nothing.
 pub(super) const BAD_EXPRESSION: &str = "bad_expression";
+
+/// The most that one expression may need of stored results at once, in bytes as stored: as values they take several times
+/// that, and a coordinator moves many runs.
+pub const MOST_AT_ONCE: u64 = 128 * 1024 * 1024;
 
 /// A failure of an expression.
 pub(super) fn bad(message: impl Into<String>) -> Failure {
@@ -32,11 +36,35 @@ fn loaded(data: &dyn Data, blob: &BlobName) -> Result<Arc<Value>, EvalError> {
     data.get(blob).ok_or_else(|| EvalError::Wants(vec![blob.clone()]))
 }
 
+/// How many bytes must be loaded to put the result of a step together. Only the record counts, not what is loaded already:
+/// whoever asks is told the same.
+pub(super) fn weight_of(run: &Run, ended: &Ended) -> u64 {
+    let size = |datum: &Datum| super::state::blob_of(datum).map_or(0, |blob| blob.size);
+    if ended.status != StepStatus::Completed {
+        return 0;
+    }
+    match &ended.answer {
+        Answer::Value(datum) => size(datum),
+        Answer::List(list) => list.segments.iter().map(|segment| size(&segment.results)).sum(),
+        Answer::Joined(of) => of.iter().filter_map(|(id, _)| Some(weight_of(run, run.ended_step(id)?))).sum(),
+    }
+}
+
+/// Refuses what no coordinator holds at once.
+pub(super) fn bearable(bytes: u64) -> Result<(), EvalError> {
+    if bytes <= MOST_AT_ONCE {
+        return Ok(());
+    }
+    let message = format!("it needs {bytes} bytes of results at once, more than the {MOST_AT_ONCE} there may be");
+    Err(EvalError::Failed(failure(codes::TOO_LARGE, message)))
+}
+
 /// The result of a step that ended; null unless it completed.
 pub(super) fn result_of(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Value, EvalError> {
     if ended.status != StepStatus::Completed {
         return Ok(Value::Null);
     }
+    bearable(weight_of(run, ended))?;
     match &ended.answer {
         Answer::Value(datum) => value(data, datum),
         Answer::List(list) => list_of(data, list).map(Value::Array),

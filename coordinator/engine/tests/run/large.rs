@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nova_engine::run::{Effect, part_of};
+use nova_engine::run::{Effect, MOST_AT_ONCE, part_of};
 use nova_workflow::{Datum, Event, Items, Part, Segment};
 use serde_json::{Value, json};
 
@@ -51,6 +51,28 @@ fn items_told_again_in_another_fold_count_once() {
     play.tell(vec![items(&[0, 2], Datum::Blob(blob("fold")), &[0])]).expect("it moves");
     play.tell(vec![items(&[], Datum::Inline(json!([])), &[1, 1, 2])]).expect("it moves");
     assert_eq!(play.end().1, json!({"m": ["zero", null, "two"]}));
+    play.prove();
+}
+
+#[test]
+fn more_results_than_anyone_holds_at_once_fail_who_asks_for_them() {
+    let mut play = Play::of(json!({
+        "m": {"map": {"over": "[0, 1]", "do": {"skill": "x"}}},
+        "one": {"task": {"skill": "x", "input": "${steps.m.count}"}, "on_failure": "continue"},
+        "other": {"after": ["m"], "task": {"skill": "x"}},
+    }));
+    play.line("start");
+    for item in [0, 1] {
+        let results = Datum::Blob(nova_workflow::BlobName { size: MOST_AT_ONCE / 2 + 1, ..blob(&format!("half{item}")) });
+        let done = Segment { items: vec![item], results };
+        play.tell(vec![Event::Items(Items { step: id("m"), done, failed: vec![] })]).expect("it moves");
+    }
+    // Nothing was loaded for it, and what does not ask goes on.
+    assert_eq!(play.line("other=1"), "done other; end completed");
+    assert_eq!(play.end().1, json!({"one": null, "other": 1}));
+    let view = play.run.view(&play.plan);
+    let failed = view.steps.values().find_map(|step| step.error.clone()).expect("it failed");
+    assert_eq!(failed.code.as_str(), "too_large");
     play.prove();
 }
 

@@ -19,7 +19,7 @@ pub(crate) const INLINE: usize = 16 * 1024;
 /// The same for the results of several items of a map together.
 pub(crate) const SEGMENT: usize = 64 * 1024;
 /// The most that is held of one run, in bytes as stored: as values they take several times that.
-const HELD: u64 = 128 * 1024 * 1024;
+const HELD: u64 = nova_engine::run::MOST_AT_ONCE;
 /// How many values are read at once.
 const AT_ONCE: usize = 4;
 
