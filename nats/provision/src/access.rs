@@ -77,7 +77,7 @@ impl UserName {
     /// # Errors
     /// [`InvalidId`] when it is not 1 to 64 characters of `[A-Za-z0-9_-]`.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
-        WorkerId::new(text).map(Self)
+        WorkerId::new(text.into()).map(Self)
     }
 
     /// The name as text.

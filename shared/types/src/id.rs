@@ -65,7 +65,7 @@ impl Scope {
     /// Whether clients may use this scope: those that begin with `_` belong to Nova, but for `_` itself.
     #[must_use]
     pub fn is_for_clients(&self) -> bool {
-        !self.0.starts_with('_') || self.0 == "_"
+        !self.0.starts_with('_') || &*self.0 == "_"
     }
 }
 
@@ -94,7 +94,7 @@ impl TaskId {
     /// The id of a task that was given none: `_seq.<stream sequence>`.
     #[must_use]
     pub fn from_sequence(sequence: u64) -> Self {
-        Self { scope: Scope::sequence(), name: Name(sequence.to_string()) }
+        Self { scope: Scope::sequence(), name: Name(sequence.to_string().into()) }
     }
 
     /// Parses the id a client gave, refusing the scopes that are Nova's own.

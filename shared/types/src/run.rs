@@ -81,7 +81,11 @@ impl RunId {
         } else {
             format!("{}-{}", task.scope(), task.name())
         };
-        if text.len() <= MAX_RUN { Self(text) } else { Self(format!("x{:032x}", fnv1a_128(text.as_bytes()))) }
+        if text.len() <= MAX_RUN {
+            Self(text.into())
+        } else {
+            Self(format!("x{:032x}", fnv1a_128(text.as_bytes())).into())
+        }
     }
 
     /// The partition of the run, of `partitions`.

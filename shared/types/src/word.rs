@@ -1,23 +1,25 @@
 //! Texts that are checked when they are made.
 
 /// A text of its own type: made by a check `fn(&str) -> Result<(), $error>`, shown, parsed and stored as it is.
+///
+/// Its text is shared, not copied: ids and names are handed on for each message, record and waiter of a task.
 macro_rules! word {
     ($(#[$doc:meta])* $type:ident, $error:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        pub struct $type(std::sync::Arc<str>);
 
         impl $type {
             /// Checks `text` and wraps it.
             ///
             /// # Errors
             #[doc = concat!("[`", stringify!($error), "`] saying what is allowed.")]
-            pub fn new(text: impl Into<String>) -> Result<Self, $error> {
-                let text = text.into();
+            pub fn new(text: impl AsRef<str>) -> Result<Self, $error> {
+                let text = text.as_ref();
                 let check: fn(&str) -> Result<(), $error> = $check;
-                check(&text)?;
-                Ok(Self(text))
+                check(text)?;
+                Ok(Self(text.into()))
             }
 
             /// It as text.
@@ -49,7 +51,7 @@ macro_rules! word {
 
         impl From<$type> for String {
             fn from(word: $type) -> String {
-                word.0
+                word.0.as_ref().to_owned()
             }
         }
     };
