@@ -1,5 +1,8 @@
 //! A message's headers, in the order they were written.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 /// The header names of the contract.
 pub mod name {
     /// `application/json` (assumed) or `application/msgpack`.
@@ -82,74 +85,111 @@ pub mod name {
     pub const NATS_PREFIX: &str = "Nats-";
     /// What they begin with on a dead letter.
     pub const ORIGINAL_PREFIX: &str = "Nova-Orig-";
+
+    /// A name as it came: those that nearly every message has are not copied.
+    #[must_use]
+    pub fn of(text: &str) -> std::borrow::Cow<'static, str> {
+        const FREQUENT: [&str; 8] = [MSG_ID, OUTCOME, CONTENT_TYPE, ID, RUN, STEP, TRACEPARENT, TRANSITION];
+        match FREQUENT.into_iter().find(|name| *name == text) {
+            Some(name) => name.into(),
+            None => text.to_owned().into(),
+        }
+    }
 }
 
+/// A header line: its name, most often one of the contract's, and its value.
+type Line = (Cow<'static, str>, String);
+
 /// Header lines in order; names compare without regard to case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+///
+/// Copies share their lines until one of them is changed: a task's headers are handed on to its context, its record and
+/// its letter.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Option<Arc<Vec<Line>>>);
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.lines() == other.lines()
+    }
+}
+
+impl Eq for Headers {}
 
 impl Headers {
     /// No headers.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines().is_empty()
+    }
+
+    fn lines(&self) -> &[Line] {
+        self.0.as_ref().map_or(&[], |lines| lines)
+    }
+
+    fn lines_mut(&mut self) -> &mut Vec<Line> {
+        Arc::make_mut(self.0.get_or_insert_default())
     }
 
     /// The first value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.lines().iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// How often `name` occurs.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
-        self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).count()
+        self.lines().iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).count()
     }
 
     /// Adds a line; one of the same name stays.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.push((name.into(), value.into()));
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.lines_mut().push((name.into(), value.into()));
     }
 
     /// Puts a line in place of all of the same name.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.remove(name);
         self.push(name, value);
     }
 
     /// Adds a line, for building in one expression.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.push(name, value);
         self
     }
 
     /// Removes every line of `name`.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        if self.get(name).is_some() {
+            self.retain(|key| !key.eq_ignore_ascii_case(name));
+        }
     }
 
     /// Keeps the lines that `keep` wants.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.0.retain(|(key, _)| keep(key));
+        if !self.is_empty() {
+            self.lines_mut().retain(|(key, _)| keep(key));
+        }
     }
 
     /// All lines.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.lines().iter().map(|(key, value)| (&**key, value.as_str()))
     }
 }
 
-impl FromIterator<(String, String)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(lines: I) -> Self {
-        Self(lines.into_iter().collect())
+impl<N: Into<Cow<'static, str>>> FromIterator<(N, String)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, String)>>(lines: I) -> Self {
+        let lines: Vec<Line> = lines.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Self((!lines.is_empty()).then(|| Arc::new(lines)))
     }
 }
 

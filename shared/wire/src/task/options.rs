@@ -84,7 +84,7 @@ impl TaskOptions {
 
     /// Adds the headers that say the same.
     pub fn write(&self, headers: &mut Headers) {
-        let mut put = |key: &str, value: Option<String>| {
+        let mut put = |key: &'static str, value: Option<String>| {
             if let Some(value) = value {
                 headers.set(key, value);
             }

@@ -82,7 +82,7 @@ impl Bed {
     pub async fn submit(&self, task: &str, id: &str, headers: &[(&str, &str)], body: &str) {
         let mut all = Headers::new().with(name::MSG_ID, id);
         for (key, value) in headers {
-            all.push(*key, *value);
+            all.push((*key).to_owned(), *value);
         }
         let message = Message::new(format!("nova.task.{task}"), body.to_owned()).with_headers(all);
         self.broker.publish(message, Expect::Any).await.expect("the queue takes it");
