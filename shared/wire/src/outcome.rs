@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nova_types::{Code, Outcome, OutcomeKind, Skill, TaskId, UnixMillis, Usage, WorkerId};
 
-use crate::structured::{Item, StructuredError, push_integer, push_text};
+use crate::structured::{Item, StructuredError, push_id, push_integer, push_text};
 
 /// A `Nova-Outcome` header that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub fn write_outcome(outcome: &Outcome) -> String {
     // Long enough for every parameter of a usual task: one allocation on the hot path.
     let mut out = String::with_capacity(256);
     out.push_str(outcome.kind.as_str());
-    push_text(&mut out, "task", &outcome.task.to_string());
+    push_id(&mut out, "task", &outcome.task);
     push_text(&mut out, "skill", outcome.skill.as_str());
     push_integer(&mut out, "attempt", i64::from(outcome.attempt));
     if let Some(worker) = &outcome.worker {
