@@ -42,9 +42,10 @@ laws: ## repository laws (tests/tidy) and the tests of the crates that do no I/O
 	else echo "check: cargo-deny is not installed, so licences are not checked; that only nova-broker uses async-nats is, by tests/tidy" >&2; fi
 	cargo test --quiet -p nova-tidy -p nova-types -p nova-wire -p nova-workflow -p nova-engine
 
-# Two builds: the programs measured must not carry what the bench's own dependencies ask of shared crates.
+# Builds apart: the programs measured must not carry what the bench's own dependencies ask of shared crates.
 bench: setup ## measure a release build and judge it by its bounds (CASE=name; without it, all cases)
 	cargo build --release
+	cargo build --release --package nova-broker --features stock --example yardstick
 	@$(NATS) cargo run --release --quiet -p nova-bench -- $(CASE)
 
 new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)

@@ -27,8 +27,10 @@ pub const NOOP: &str = "bench-noop";
 pub const LIMITED: &str = "bench-limited";
 /// The same with keys.
 pub const KEYED: &str = "bench-keyed";
-/// The queue of the worker written by hand.
+/// The queues of the workers written by hand.
 pub const RAW: &str = "bench-raw";
+/// The same by the client library's calls.
+pub const STOCK: &str = "bench-stock";
 
 /// The lease of [`BRIEF`].
 pub const BRIEF_LEASE: Duration = Duration::from_secs(2);
@@ -41,6 +43,7 @@ bench-noop = { about = "Does nothing", lease = "10s" }
 bench-limited = { about = "Does nothing, a million times a second at most", rate = "1000000/s" }
 bench-keyed = { about = "Does nothing, in the order of keys", lease = "10s", keyed = true }
 bench-raw = { about = "The queue of the worker written by hand", lease = "10s" }
+bench-stock = { about = "The queue of the worker by the library's calls", lease = "10s" }
 "#;
 
 /// How long any state may take to come about.
@@ -82,18 +85,6 @@ impl Bed {
         let command = Part::Worker.command(&Asked { url: &url, id, skill, slots, hold })?;
         let process = Process::spawn(id, command);
         self.present(id).await?;
-        Ok(process)
-    }
-
-    /// Starts the worker written by hand and waits until it is ready.
-    ///
-    /// # Errors
-    /// When the program cannot be started.
-    pub async fn raw_worker(&self, slots: usize) -> anyhow::Result<Process> {
-        let url = self.server.url();
-        let asked = Asked { url: &url, id: "raw", skill: RAW, slots, hold: Duration::ZERO };
-        let process = Process::spawn("raw", Part::Raw.command(&asked)?);
-        process.wait_stdout("ready", PATIENCE).await;
         Ok(process)
     }
 

@@ -6,12 +6,12 @@ mod doc;
 mod machine;
 mod meter;
 mod part;
-mod raw;
 mod report;
 mod row;
 mod runs;
 mod sample;
 mod skill;
+mod yardstick;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -67,13 +67,24 @@ pub async fn measure<const N: usize>(
     processes: [u32; N],
     work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
 ) -> anyhow::Result<Cost<N>> {
+    // On the runtime's own threads, as a program's work is.
+    measure_here(processes, async { tokio::spawn(work).await? }).await
+}
+
+/// The same for work that other processes do.
+///
+/// # Errors
+/// As [`measure`].
+pub async fn measure_here<const N: usize>(
+    processes: [u32; N],
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<Cost<N>> {
     let mut before = [Duration::ZERO; N];
     for (used, pid) in before.iter_mut().zip(processes) {
         *used = cpu(pid)?;
     }
     let began = Instant::now();
-    // On the runtime's own threads, as a program's work is.
-    tokio::spawn(work).await??;
+    work.await?;
     let wall = began.elapsed();
     let mut used = [Duration::ZERO; N];
     for ((used, before), pid) in used.iter_mut().zip(before).zip(processes) {

@@ -1,9 +1,8 @@
-//! The parts this program plays as a child of itself: Nova's worker, and the one written by hand.
+//! The part this program plays as a child of itself: Nova's worker.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use nova_runtime::run_main;
 use nova_worker::Worker;
 
 use crate::bed;
@@ -15,17 +14,11 @@ const PART: &str = "NOVA_BENCH_PART";
 const SKILL: &str = "NOVA_BENCH_SKILL";
 /// How long each of its tasks takes at least.
 const HOLD_MS: &str = "NOVA_BENCH_HOLD_MS";
-/// How many tasks the hand-written worker has under way.
-const SLOTS: &str = "NOVA_BENCH_SLOTS";
-/// The server of the hand-written worker.
-const URL: &str = "NOVA_BENCH_URL";
 
 /// A part.
 pub enum Part {
     /// Nova's worker, exactly as a user's would be.
     Worker,
-    /// The same guarantees by hand.
-    Raw,
 }
 
 /// A worker to start.
@@ -46,7 +39,6 @@ pub struct Asked<'a> {
 pub fn asked() -> Option<Part> {
     match std::env::var(PART).ok()?.as_str() {
         "worker" => Some(Part::Worker),
-        "raw" => Some(Part::Raw),
         _ => None,
     }
 }
@@ -69,7 +61,6 @@ impl Part {
                 .env("NOVA__NATS__URL", asked.url)
                 .env("NOVA__WORKER__ID", asked.id)
                 .env("NOVA__WORKER__SLOTS", asked.slots.to_string()),
-            Self::Raw => command.env(PART, "raw").env(URL, asked.url).env(SLOTS, asked.slots.to_string()),
         };
         Ok(command)
     }
@@ -84,11 +75,6 @@ impl Part {
                 }
                 let least = Duration::from_millis(setting(HOLD_MS).parse().unwrap_or(0));
                 Ok(Worker::new().skill(Held { name: skill, least }))
-            }),
-            Self::Raw => run_main(async {
-                let slots = setting(SLOTS).parse().unwrap_or(1);
-                crate::raw::work(&setting(URL), &setting(SKILL), slots).await?;
-                Ok(ExitCode::SUCCESS)
             }),
         }
     }

@@ -46,6 +46,11 @@ impl Row {
         Self { spread: rounds.spread(), ..Self::once(case, name, rounds.median(), unit) }
     }
 
+    /// What two figures come to beside one another, round by round.
+    pub fn ratio(case: &'static str, name: impl Into<String>, ratio: &Rounds) -> Self {
+        Self::of(case, name, ratio, "").over(ratio)
+    }
+
     /// The same with what it comes to beside another.
     pub fn over(mut self, ratio: &Rounds) -> Self {
         self.ratio = Some(ratio.median());

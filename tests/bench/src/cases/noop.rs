@@ -9,19 +9,20 @@ use nova_client::{Client, Submit};
 use nova_types::{OutcomeKind, Skill};
 use nova_wire::Payload;
 
-use crate::bed::{Bed, NOOP, PATIENCE, RAW};
-use crate::meter::{Cost, measure};
-use crate::raw::Submitter;
-use crate::row::Row;
+use crate::bed::{Bed, NOOP, PATIENCE, RAW, STOCK};
+use crate::meter::{Cost, measure, measure_here};
+use crate::row::{Bound, Row};
 use crate::sample::{Rounds, Times};
+use crate::yardstick::{Kind, Yardstick};
 
 pub const NAME: &str = "noop";
 pub const ABOUT: &str =
     "a whole task that does nothing: submit, pull, outcome under compare-and-set, ack, submitter told";
 pub const NOTE: &str = "512 tasks of 128 bytes under way, 256 slots, worker and submitter in processes of their own, 5 rounds of \
-                        20,000 tasks, Nova and raw in turn. Raw is the same sequence of messages written by hand on the broker \
-                        port's publish, pull, settle and listen, without priorities, leases, cancels, retries, limits and \
-                        metrics. The ratio is Nova to raw, round by round. CPU is per task.";
+                        20,000 tasks, in turn. Raw is the same sequence of messages written by hand on the client library, with \
+                        receipts on a fixed inbox of its own and everything pipelined in one loop; stock makes the calls that \
+                        the library offers. Both are without priorities, leases, cancels, retries, limits and metrics. Ratios \
+                        are taken round by round. CPU is per task.";
 
 const TASKS: usize = 20_000;
 /// Enough to keep every part busy, few enough for the dedupe and ack windows of any installation.
@@ -29,7 +30,7 @@ const IN_FLIGHT: usize = 512;
 const SLOTS: usize = 256;
 const ROUNDS: usize = 5;
 /// Tasks one by one, for the time of a single one.
-const SINGLE: usize = 1_000;
+const SINGLE: usize = 400;
 
 /// 128 bytes, as in other figures of NATS.
 pub fn body() -> Bytes {
@@ -52,11 +53,6 @@ pub async fn nova(client: Client, tasks: usize) -> anyhow::Result<()> {
     all.try_for_each(|()| std::future::ready(Ok(()))).await
 }
 
-async fn raw(submitter: std::sync::Arc<Submitter>, tasks: usize) -> anyhow::Result<()> {
-    let all = stream::iter(0..tasks).map(|_| submitter.submit_and_wait(body())).buffer_unordered(IN_FLIGHT);
-    all.try_for_each(|_| std::future::ready(Ok(()))).await
-}
-
 /// The figures of one side: rate, and CPU per task of broker, worker and submitter.
 #[derive(Default)]
 struct Side {
@@ -72,15 +68,10 @@ impl Side {
         }
     }
 
-    fn rows(&self, who: &str, other: Option<&Self>) -> Vec<Row> {
-        let row = |name: String, rounds: &Rounds, other: Option<&Rounds>, unit| {
-            let row = Row::of(NAME, name, rounds, unit);
-            other.map_or(row.clone(), |other| row.over(&rounds.over(other)))
-        };
-        let mut rows = vec![row(who.to_owned(), &self.rate, other.map(|other| &other.rate), "tasks/s")];
+    fn rows(&self, who: &str) -> Vec<Row> {
+        let mut rows = vec![Row::of(NAME, who, &self.rate, "tasks/s")];
         for (process, part) in ["broker", "worker", "submitter"].into_iter().enumerate() {
-            let theirs = other.map(|other| &other.cpu[process]);
-            rows.push(row(format!("{who}: CPU of the {part}"), &self.cpu[process], theirs, "µs"));
+            rows.push(Row::of(NAME, format!("{who}: CPU of the {part}"), &self.cpu[process], "µs"));
         }
         rows
     }
@@ -89,41 +80,66 @@ impl Side {
 pub async fn run() -> anyhow::Result<Vec<Row>> {
     let bed = Bed::start().await?;
     let worker = bed.worker(NOOP, "noop", SLOTS, Duration::ZERO).await?;
-    let hand = bed.raw_worker(SLOTS).await?;
-    let submitter = Submitter::start(&bed.broker, RAW).await?;
-    // Warm both sides: connections, caches, the allocator.
+    let mut raw = Yardstick::start(&bed, Kind::Raw, RAW, SLOTS).await?;
+    let mut stock = Yardstick::start(&bed, Kind::Stock, STOCK, SLOTS).await?;
+    // Warm all sides: connections, caches, the allocator.
     nova(bed.client.clone(), TASKS / 4).await?;
-    raw(submitter.clone(), TASKS / 4).await?;
+    raw.wait(TASKS / 4, IN_FLIGHT).await?;
+    stock.wait(TASKS / 4, IN_FLIGHT).await?;
 
-    let mut times = [Times::new(), Times::new()];
-    for _ in 0..SINGLE {
-        let began = Instant::now();
-        one(bed.client.clone()).await?;
-        times[0].record(began.elapsed());
-        let began = Instant::now();
-        submitter.submit_and_wait(body()).await?;
-        times[1].record(began.elapsed());
+    let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
+    let (mut raw_p50, mut raw_p99) = (Rounds::default(), Rounds::default());
+    for _ in 0..ROUNDS {
+        let mut round = Times::new();
+        for _ in 0..SINGLE {
+            let began = Instant::now();
+            one(bed.client.clone()).await?;
+            round.record(began.elapsed());
+        }
+        let told = raw.wait(SINGLE, 1).await?;
+        p50.push(round.quantile_ms(0.5));
+        p99.push(round.quantile_ms(0.99));
+        raw_p50.push(told.p50_ms);
+        raw_p99.push(told.p99_ms);
     }
 
-    let own = std::process::id();
-    let (mut ours, mut theirs) = (Side::default(), Side::default());
+    let [mut ours, mut by_hand, mut by_calls] = [Side::default(), Side::default(), Side::default()];
     for round in 0..ROUNDS {
-        // In turn, and the first one changes: what the machine does meanwhile hits both.
-        for nova_now in [round % 2 == 0, round % 2 == 1] {
-            if nova_now {
-                let processes = [bed.server.pid(), worker.pid(), own];
-                ours.push(&measure(processes, nova(bed.client.clone(), TASKS)).await?);
-            } else {
-                let processes = [bed.server.pid(), hand.pid(), own];
-                theirs.push(&measure(processes, raw(submitter.clone(), TASKS)).await?);
+        // In turn, and another one begins: what the machine does meanwhile hits all.
+        for side in (0..3).map(|side| (side + round) % 3) {
+            match side {
+                0 => {
+                    let processes = [bed.server.pid(), worker.pid(), std::process::id()];
+                    ours.push(&measure(processes, nova(bed.client.clone(), TASKS)).await?);
+                }
+                1 => {
+                    let processes = [bed.server.pid(), raw.worker_pid(), raw.submitter_pid()];
+                    by_hand.push(&measure_here(processes, async { raw.wait(TASKS, IN_FLIGHT).await.map(drop) }).await?);
+                }
+                _ => {
+                    let processes = [bed.server.pid(), stock.worker_pid(), stock.submitter_pid()];
+                    by_calls
+                        .push(&measure_here(processes, async { stock.wait(TASKS, IN_FLIGHT).await.map(drop) }).await?);
+                }
             }
         }
     }
-    let mut rows = ours.rows("nova", Some(&theirs));
-    rows.extend(theirs.rows("raw", None));
-    for (who, times) in ["nova", "raw"].into_iter().zip(&times) {
-        rows.push(Row::once(NAME, format!("{who}: one at a time, p50"), times.quantile_ms(0.5), "ms"));
-        rows.push(Row::once(NAME, format!("{who}: one at a time, p99"), times.quantile_ms(0.99), "ms"));
+    let mut rows = vec![
+        Row::ratio(NAME, "noop/raw", &ours.rate.over(&by_hand.rate)).within(Bound::AtLeast(0.85)),
+        Row::ratio(NAME, "noop/stock", &ours.rate.over(&by_calls.rate)).within(Bound::AtLeast(1.3)),
+        Row::ratio(NAME, "noop/raw: p50, one at a time", &p50.over(&raw_p50)).within(Bound::Below(1.3)),
+        Row::ratio(NAME, "noop/raw: p99, one at a time", &p99.over(&raw_p99)).within(Bound::Below(2.0)),
+    ];
+    for (who, side) in [("nova", &ours), ("raw", &by_hand), ("stock", &by_calls)] {
+        rows.extend(side.rows(who));
+    }
+    for (name, rounds) in [
+        ("nova: one at a time, p50", &p50),
+        ("nova: one at a time, p99", &p99),
+        ("raw: one at a time, p50", &raw_p50),
+        ("raw: one at a time, p99", &raw_p99),
+    ] {
+        rows.push(Row::of(NAME, name, rounds, "ms"));
     }
     Ok(rows)
 }

@@ -1,22 +1,19 @@
 //! Submitting alone, beside bare publishes.
 
-use std::sync::Arc;
-
 use anyhow::ensure;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use nova_client::Client;
 
 use crate::bed::{Bed, NOOP, RAW};
-use crate::cases::noop::{body, task};
-use crate::meter::measure;
-use crate::raw::Submitter;
+use crate::cases::noop::task;
+use crate::meter::{measure, measure_here};
 use crate::row::Row;
 use crate::sample::Rounds;
+use crate::yardstick::{Kind, Yardstick};
 
 pub const NAME: &str = "submit";
 pub const ABOUT: &str = "submitting in bulk, each task with its receipt, beside bare publishes";
-pub const NOTE: &str = "256 under way, 128 bytes, 5 rounds of 20,000, in turn. Raw is the broker port's publish with a dedupe key. \
-                        The ratio is Nova to raw, round by round.";
+pub const NOTE: &str = "256 under way, 128 bytes, 5 rounds of 20,000, in turn. Raw is the same publish with its receipt, written \
+                        by hand on the client library. The ratio is Nova to raw, round by round.";
 
 const TASKS: usize = 20_000;
 const IN_FLIGHT: usize = 256;
@@ -28,17 +25,11 @@ async fn nova(client: Client, tasks: usize) -> anyhow::Result<()> {
     refused.map_or(Ok(()), |error| Err(error.into()))
 }
 
-async fn raw(submitter: Arc<Submitter>, tasks: usize) -> anyhow::Result<()> {
-    let all = stream::iter(0..tasks).map(|_| submitter.submit(body())).buffered(IN_FLIGHT);
-    all.try_for_each(|()| std::future::ready(Ok(()))).await
-}
-
 pub async fn run() -> anyhow::Result<Vec<Row>> {
     let bed = Bed::start().await?;
-    let submitter = Submitter::start(&bed.broker, RAW).await?;
+    let mut submitter = Yardstick::submitter(&bed, Kind::Raw, RAW)?;
     nova(bed.client.clone(), TASKS / 4).await?;
-    raw(Arc::clone(&submitter), TASKS / 4).await?;
-    let processes = [bed.server.pid(), std::process::id()];
+    submitter.send(TASKS / 4, IN_FLIGHT).await?;
     let (mut rate, mut broker, mut own) = (
         [Rounds::default(), Rounds::default()],
         [Rounds::default(), Rounds::default()],
@@ -47,9 +38,10 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
     for round in 0..ROUNDS {
         for side in [round % 2, 1 - round % 2] {
             let cost = if side == 0 {
-                measure(processes, nova(bed.client.clone(), TASKS)).await?
+                measure([bed.server.pid(), std::process::id()], nova(bed.client.clone(), TASKS)).await?
             } else {
-                measure(processes, raw(Arc::clone(&submitter), TASKS)).await?
+                let processes = [bed.server.pid(), submitter.submitter_pid()];
+                measure_here(processes, submitter.send(TASKS, IN_FLIGHT)).await?
             };
             rate[side].push(cost.rate(TASKS));
             broker[side].push(cost.cpu_us(0, TASKS));
