@@ -1,5 +1,6 @@
 //! Submitting one task.
 
+use futures_util::FutureExt as _;
 use nova_broker::{Expect, Message, PublishError};
 use nova_types::{Name, Priority, Skill, TaskId};
 use nova_wire::{ContentType, EncodeError, Headers, Payload, TaskOptions, name, subject};
@@ -179,7 +180,7 @@ impl Client {
     /// A dropped call leaves it open whether the task is stored.
     pub async fn submit(&self, mut submit: Submit) -> Result<Submitted, SubmitError> {
         if let Some(guard) = submit.guard.take() {
-            return self.submit_guarded(submit, &guard).await;
+            return self.submit_guarded(submit, &guard).boxed().await;
         }
         let prepared = self.prepare(submit).await?;
         self.send(prepared).await
@@ -218,7 +219,7 @@ impl Client {
         }
         // A name of its own, whatever the id: a second submit of the same id must not change the first one's input.
         let key = format!("in-{}", uuid::Uuid::now_v7().simple());
-        let blob = self.inner.blobs.put(&key, &payload.bytes).await;
+        let blob = self.inner.blobs.put(&key, &payload.bytes).boxed().await;
         let blob = blob.map_err(|source| SubmitError::from_blob(task, source))?;
         headers.set(name::BLOB, blob.to_header());
         Ok((headers, bytes::Bytes::new()))
@@ -247,7 +248,7 @@ impl Client {
                     tracing::warn!(task = %task, skill = %skill, sent, "no receipt for a submit: sending it again");
                     sent += 1;
                 }
-                Err(error) => return Err(self.explain_refusal(task, skill, error).await),
+                Err(error) => return Err(self.explain_refusal(task, skill, error).boxed().await),
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use nova_broker::{BlobError, BrokerError, Message};
 use nova_types::{Scope, Skill, TaskId};
 use nova_wire::{Ended, assets, subject};
@@ -174,7 +174,7 @@ impl Client {
     /// [`WaitError`]; [`WaitError::Submit`] when it was not submitted. After [`WaitError::TimedOut`] the task goes on.
     pub async fn submit_and_wait(&self, mut submit: Submit, timeout: Duration) -> Result<TaskOutcome, WaitError> {
         if let Some(guard) = submit.guard.take() {
-            return self.submit_guarded_and_wait(submit, &guard, timeout).await;
+            return self.submit_guarded_and_wait(submit, &guard, timeout).boxed().await;
         }
         let is_new = submit.id == SubmitId::New;
         let prepared = self.prepare(submit).await.map_err(WaitError::Submit)?;
@@ -283,7 +283,8 @@ impl Client {
                     }
                 }
                 () = tokio::time::sleep_until(next_look) => {
-                    match self.look(skill, task).await {
+                    // On the heap, as it is rare: each waiter would else have room for it.
+                    match self.look(skill, task).boxed().await {
                         Ok(Some(raw)) => return Ok(raw),
                         Ok(None) => {}
                         Err(WaitError::Broker { source, .. }) if source.is_transient() => {}

@@ -1,12 +1,13 @@
 //! One delivery from its arrival to its end.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
 use nova_types::codes;
-use nova_wire::{AttemptRecord, BadTask, Claim, ErrorBody, EventKind, Payload, Task, limits};
+use nova_wire::{AttemptRecord, BadTask, BlobRef, Claim, ErrorBody, EventKind, Payload, Task, limits};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,8 @@ use crate::case::Case;
 use crate::context::{ContextParts, Reporter};
 use crate::end::Ending;
 use crate::events::Events;
-use crate::judge::{Ended, judge};
+use crate::judge::{Ended, Fate, judge};
+use crate::rarely::rarely;
 use crate::retry::{Attempts, NotKept};
 use crate::slots::Slot;
 use crate::station::Station;
@@ -30,12 +32,16 @@ const LOOKS: u64 = 5;
 
 impl Station {
     /// Handles one delivery under lease; `slot` is there when one was free at the pull.
-    pub(crate) async fn handle(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>) {
-        self.handle_since(delivery, slot, Instant::now()).await;
+    pub(crate) fn handle(
+        self: Arc<Self>,
+        delivery: Box<Delivery>,
+        slot: Option<Slot>,
+    ) -> impl Future<Output = ()> + Send {
+        self.handle_since(delivery, slot, Instant::now())
     }
 
     /// The same for a delivery whose lease began at that moment.
-    pub(crate) async fn handle_since(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>, taken: Instant) {
+    pub(crate) async fn handle_since(self: Arc<Self>, delivery: Box<Delivery>, slot: Option<Slot>, taken: Instant) {
         let token = delivery.token.clone();
         let lost = CancellationToken::new();
         let keeper = async {
@@ -45,26 +51,26 @@ impl Station {
         };
         tokio::select! {
             () = keeper => {}
-            () = self.clone().process(delivery, slot, &lost) => {}
+            () = self.process(delivery, slot, &lost) => {}
         }
     }
 
-    async fn process(self: Arc<Self>, delivery: Delivery, slot: Option<Slot>, lost: &CancellationToken) {
+    async fn process(self: &Arc<Self>, delivery: Box<Delivery>, slot: Option<Slot>, lost: &CancellationToken) {
         if delivery.deliveries > 1 {
             self.meters.redeliveries.inc();
         }
         let Some((mut case, payload)) = self.prepare(delivery).await else { return };
         let slot = match slot {
             Some(slot) => slot,
-            None => tokio::select! {
-                slot = self.slots.take() => slot,
+            None => match rarely(self.wait_for_slot(lost)).await {
+                Some(slot) => slot,
                 // Not started: whoever stops or loses the lease now has done nothing.
-                () = self.drain.cancelled() => return self.hand_back(&case).await,
-                () = lost.cancelled() => return,
+                None if lost.is_cancelled() => return,
+                None => return rarely(self.hand_back(&case)).await,
             },
         };
         if self.hard.is_cancelled() {
-            return self.hand_back(&case).await;
+            return rarely(self.hand_back(&case)).await;
         }
         if self.begin(&case).await.is_none() {
             return;
@@ -80,47 +86,55 @@ impl Station {
         if let Some(ending) = ending {
             // Only those before it were made.
             case.attempt -= 1;
-            return self.end(&case, ending).await;
+            return rarely(self.end(&case, ending)).await;
         }
         nova_runtime::failpoint::hit("before-start");
         self.meters.running.add(1.0);
         case.started = Some(self.clock.now());
-        self.clone().run(case, payload, slot, lost).await;
+        self.run(&case, payload, slot, lost).await;
         self.meters.running.add(-1.0);
     }
 
+    /// A slot for a delivery that came without; `None` when the worker drains or the lease is lost.
+    async fn wait_for_slot(&self, lost: &CancellationToken) -> Option<Slot> {
+        tokio::select! {
+            slot = self.slots.take() => Some(slot),
+            () = self.drain.cancelled() => None,
+            () = lost.cancelled() => None,
+        }
+    }
+
     /// Reads the task and all that must be known before it starts; ends it where it cannot.
-    async fn prepare(&self, mut delivery: Delivery) -> Option<(Case, Payload)> {
+    async fn prepare(&self, delivery: Box<Delivery>) -> Option<(Box<Case>, Payload)> {
         // A delivered mark of an expired message carries no task: whoever set a time to live on a task wanted its end.
-        let headers = std::mem::take(&mut delivery.headers);
-        let parsed = Task::parse(&delivery.subject, delivery.sequence, headers.clone(), delivery.body.clone());
-        delivery.headers = headers;
-        let task = match parsed {
+        let (headers, body) = (delivery.headers.clone(), delivery.body.clone());
+        let task = match Task::parse(&delivery.subject, delivery.sequence, headers, body) {
             Ok(task) => task,
             Err(bad) => {
-                self.refuse(&delivery, bad).await;
+                rarely(self.refuse(&delivery, bad)).await;
                 return None;
             }
         };
         if self.policy.keyed.is_some() && task.key.is_none() {
             let message = format!("skill {0} is keyed: publish to nova.task.{0}.<priority>.<key>", self.name);
             let bad = BadTask { id: task.id, code: codes::BAD_KEY.into(), message };
-            self.refuse(&delivery, bad).await;
+            rarely(self.refuse(&delivery, bad)).await;
             return None;
         }
         let attempts = Attempts::none(&self.broker, &self.name, &task.id);
         let policy = task.policy(&self.policy.policy);
-        let mut case = Case { delivery, task, policy, attempts, attempt: 0, nonce: self.nonces.next(), started: None };
+        let nonce = self.nonces.next();
+        let mut case = Box::new(Case { delivery, task, policy, attempts, attempt: 0, nonce, started: None });
         let is_suspect =
             case.delivery.deliveries > 1 || case.task.is_republished || self.horizon.covers(case.delivery.at);
-        if is_suspect && !self.is_open(&case).await? {
+        if is_suspect && !rarely(self.is_open(&case)).await? {
             return None;
         }
         if let Some(ttl) = case.policy.outcome_ttl.filter(|ttl| *ttl < self.shortest_ttl()) {
             let message = format!("outcome TTL {ttl:?} is shorter than the fence needs, {:?}", self.shortest_ttl());
             // The refusal is an outcome, too, and lives as long as any.
             case.policy.outcome_ttl = None;
-            self.end(&case, Ending::dead(ErrorBody::new(codes::BAD_HEADER, &message))).await;
+            rarely(self.end(&case, Ending::dead(ErrorBody::new(codes::BAD_HEADER, &message)))).await;
             return None;
         }
         let record = case.attempts.record().await;
@@ -138,17 +152,21 @@ impl Station {
         match admission {
             Admission::Start { attempt } => case.attempt = attempt,
             Admission::Wait { pause } => {
-                self.settle(&case.delivery.token, Settle::Nak { delay: pause.min(limits::NAK_DELAY) }).await;
+                let delay = pause.min(limits::NAK_DELAY);
+                rarely(self.settle(&case.delivery.token, Settle::Nak { delay })).await;
                 return None;
             }
             Admission::End { attempts, is_cancel, error } => {
                 case.attempt = attempts;
                 let ending = if is_cancel { Ending::cancelled(error) } else { Ending::dead(error) };
-                self.end(&case, ending).await;
+                rarely(self.end(&case, ending)).await;
                 return None;
             }
         }
-        let payload = self.input(&case).await?;
+        let payload = match &case.task.blob {
+            None => case.task.payload.clone(),
+            Some(blob) => rarely(self.fetch_input(&case, blob)).await?,
+        };
         Some((case, payload))
     }
 
@@ -174,9 +192,8 @@ impl Station {
         }
     }
 
-    /// The task's input, fetched where it is large.
-    async fn input(&self, case: &Case) -> Option<Payload> {
-        let Some(blob) = &case.task.blob else { return Some(case.task.payload.clone()) };
+    /// The task's large input.
+    async fn fetch_input(&self, case: &Case, blob: &BlobRef) -> Option<Payload> {
         match self.blobs.get(blob).await {
             Ok(bytes) => Some(Payload { content_type: case.task.payload.content_type, bytes }),
             // A replica may be a moment behind, and a store that cannot be reached says nothing of what is in it.
@@ -202,6 +219,10 @@ impl Station {
         if !is_to_be_noted && !self.policy.is_costly {
             return Some(());
         }
+        rarely(self.note_begin(case, is_to_be_noted)).await
+    }
+
+    async fn note_begin(&self, case: &Case, is_to_be_noted: bool) -> Option<()> {
         let claim = self.policy.is_costly.then(|| Claim {
             attempt: case.attempt,
             worker: self.worker.clone(),
@@ -222,14 +243,14 @@ impl Station {
         }
     }
 
-    async fn run(self: Arc<Self>, case: Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
+    async fn run(self: &Arc<Self>, case: &Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
         let now = self.now();
         if case.attempt == 1 {
             self.meters.wait.observe(now.since(case.delivery.at));
         }
         if self.events.is_full() {
             let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
-            self.events.tell(event).await;
+            rarely(self.events.tell(event)).await;
         }
         let began = Instant::now();
         let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
@@ -243,7 +264,7 @@ impl Station {
             headers: case.task.headers.clone(),
             checkpoint: case.attempts.checkpoint().await,
             cancel: cancel.clone(),
-            reporter: Box::new(Told::new(self.events.clone(), &self.name, &case)),
+            reporter: Box::new(Told::new(self.events.clone(), &self.name, case)),
         });
         let listening = self.cancels.listen(&case.task.id);
         let mut running = self.start(payload, context.clone());
@@ -260,14 +281,14 @@ impl Station {
             Ended::Returned(_) | Ended::Panicked(_) => ended,
             early => {
                 cancel.cancel();
-                self.stop(early, &mut running).await
+                rarely(self.stop(early, &mut running)).await
             }
         };
         self.meters.run.observe(began.elapsed());
         let _held = if running.is_finished() {
             Some(self.slots.end(slot))
         } else {
-            self.clone().guard_stuck(running, slot);
+            Arc::clone(self).guard_stuck(running, slot);
             None
         };
         if lost.is_cancelled() {
@@ -275,7 +296,10 @@ impl Station {
         }
         nova_runtime::failpoint::hit("after-run");
         let fate = judge(ended, case.attempt, &case.policy, self.now(), fastrand::f64());
-        self.settle_fate(&case, fate, context.usage()).await;
+        match fate {
+            Fate::Complete(payload) => self.end(case, Ending::completed(payload, context.usage())).await,
+            other => rarely(self.settle_fate(case, other, context.usage())).await,
+        }
     }
 
     fn start(&self, payload: Payload, context: Context) -> JoinHandle<Result<Payload, Verdict>> {

@@ -8,7 +8,7 @@ use crate::retry::Attempts;
 
 /// A task that may start.
 pub(crate) struct Case {
-    pub(crate) delivery: Delivery,
+    pub(crate) delivery: Box<Delivery>,
     pub(crate) task: Task,
     pub(crate) policy: Policy,
     pub(crate) attempts: Attempts,

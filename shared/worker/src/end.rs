@@ -12,6 +12,7 @@ use nova_wire::{
 
 use crate::case::Case;
 use crate::judge::Fate;
+use crate::rarely::rarely;
 use crate::record::{Record, Written, tell_again};
 use crate::retry::NotKept;
 use crate::station::Station;
@@ -36,8 +37,8 @@ impl Ending {
         Self { kind: OutcomeKind::Cancelled, payload: None, error: Some(error), usage: Usage::default() }
     }
 
-    fn completed(payload: Payload) -> Self {
-        Self { kind: OutcomeKind::Completed, payload: Some(payload), error: None, usage: Usage::default() }
+    pub(crate) fn completed(payload: Payload, usage: Usage) -> Self {
+        Self { kind: OutcomeKind::Completed, payload: Some(payload), error: None, usage }
     }
 }
 
@@ -49,7 +50,7 @@ impl Station {
     /// Ends, retries or hands back an attempt's task.
     pub(crate) async fn settle_fate(&self, case: &Case, fate: Fate, usage: Usage) {
         match fate {
-            Fate::Complete(payload) => self.end(case, Ending { usage, ..Ending::completed(payload) }).await,
+            Fate::Complete(payload) => self.end(case, Ending::completed(payload, usage)).await,
             Fate::Cancel(error) => self.end(case, Ending { usage, ..Ending::cancelled(error) }).await,
             Fate::Dead(error) => {
                 self.meters.failed.inc();
@@ -98,10 +99,15 @@ impl Station {
     pub(crate) async fn end(&self, case: &Case, ending: Ending) {
         let content_type = case.task.payload.content_type;
         let mut ending = ending;
-        let blob = match self.move_large_result(case, &mut ending).await {
-            Ok(blob) => blob,
-            // Given up: whoever gets the task next makes the result again.
-            Err(()) => return,
+        let is_large = |payload: &Payload| payload.bytes.len() > limits::INLINE_BYTES;
+        let blob = if ending.payload.as_ref().is_some_and(is_large) {
+            match rarely(self.move_large_result(case, &mut ending)).await {
+                Ok(blob) => blob,
+                // Given up: whoever gets the task next makes the result again.
+                Err(()) => return,
+            }
+        } else {
+            None
         };
         let payload = match (ending.payload, &ending.error) {
             (Some(payload), _) => payload,
@@ -136,9 +142,6 @@ impl Station {
     /// Puts a large result into the object store; one that is too large ends the task.
     async fn move_large_result(&self, case: &Case, ending: &mut Ending) -> Result<Option<String>, ()> {
         let Some(payload) = &mut ending.payload else { return Ok(None) };
-        if payload.bytes.len() <= limits::INLINE_BYTES {
-            return Ok(None);
-        }
         // Two processes may have drawn one nonce; neither may replace what the other has named.
         let name = format!("out-{}-{}-{:08x}", self.name, case.nonce, fastrand::u32(..));
         loop {
@@ -195,7 +198,7 @@ impl Station {
         let outcome = &record.outcome;
         match record.write(&self.broker, &self.hard, || self.meters.store_full.inc()).await {
             Written::Ours => {}
-            Written::Another => return self.refused(delivery, outcome, history).await,
+            Written::Another => return rarely(self.refused(delivery, outcome, history)).await,
             Written::GivenUp => return,
             Written::TooLarge => {
                 let error = ErrorBody::new(codes::BAD_RESULT, "the result is larger than the broker takes");
@@ -213,10 +216,10 @@ impl Station {
         if let Some(error) = error.filter(|_| outcome.kind == OutcomeKind::Dead) {
             let letter = self.letter(delivery, outcome, error, history);
             // Without its letter the task stays, to be concluded when it comes again; its end is told all the same.
-            if self.post(letter).await {
+            if rarely(self.post(letter)).await {
                 self.settle(&delivery.token, Settle::Ack).await;
             } else {
-                self.put_off(&delivery.token).await;
+                rarely(self.put_off(&delivery.token)).await;
             }
         } else {
             self.settle(&delivery.token, Settle::Ack).await;
@@ -232,7 +235,7 @@ impl Station {
         if let Some(error) = error {
             let (task, code) = (&outcome.task, error.code.clone());
             let event = self.events.failure(kind, &self.name, task, outcome.attempt, code, &error.message);
-            self.events.store(event).await;
+            rarely(self.events.store(event)).await;
         }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use nova_broker::{AckToken, BrokerRef, Settle};
 use tokio::time::Instant;
 
+use crate::rarely::rarely;
+
 /// Extends the lease at a third of its length, for as long as this is polled; returns when the lease is lost.
 ///
 /// Lost means: more than a lease has passed since the last extension that could have reached the broker. A process that
@@ -25,7 +27,11 @@ pub(crate) async fn keep(broker: &BrokerRef, token: &AckToken, lease: Duration, 
         let asked = Instant::now();
         let is_up = connection.borrow().is_up;
         // A full buffer of a connection that is gone must not keep this from noticing.
-        if is_up && matches!(tokio::time::timeout(lease / 3, broker.settle(token, Settle::Extend)).await, Ok(Ok(()))) {
+        if !is_up {
+            continue;
+        }
+        let extension = rarely(tokio::time::timeout(lease / 3, broker.settle(token, Settle::Extend)));
+        if matches!(extension.await, Ok(Ok(()))) {
             extended = asked;
         }
     }

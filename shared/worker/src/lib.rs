@@ -47,6 +47,7 @@ mod payload;
 mod presence;
 mod process;
 mod pull;
+mod rarely;
 mod rate;
 mod record;
 mod retry;

@@ -82,7 +82,7 @@ impl Puller {
         }
     }
 
-    fn start(&mut self, delivery: Delivery, slot: Option<Slot>) {
+    fn start(&mut self, delivery: Box<Delivery>, slot: Option<Slot>) {
         self.running.spawn(Arc::clone(&self.station).handle(delivery, slot));
     }
 
@@ -106,7 +106,7 @@ impl Puller {
     }
 
     /// Starts what a doorbell brought outside of a round, or gives it back untouched where it must not start now.
-    fn start_rung(&mut self, delivery: Delivery, slot: Option<Slot>) {
+    fn start_rung(&mut self, delivery: Box<Delivery>, slot: Option<Slot>) {
         if self.station.limiter.is_none() {
             return self.start(delivery, slot);
         }
@@ -186,7 +186,7 @@ impl Puller {
         while let Some(item) = pulled.next().await {
             if let PullItem::Delivery(delivery) = item? {
                 came += 1;
-                self.start(*delivery, free.pop());
+                self.start(delivery, free.pop());
             }
         }
         Ok(came)
@@ -259,14 +259,14 @@ async fn pull(
 ///
 /// # Cancel safety
 /// Safe: nothing is taken from a pull before this returns.
-async fn brought(waiting: &mut [Option<Pull>; 3]) -> Result<Option<Delivery>, BrokerError> {
+async fn brought(waiting: &mut [Option<Pull>; 3]) -> Result<Option<Box<Delivery>>, BrokerError> {
     std::future::poll_fn(|cx| {
         for pull in waiting.iter_mut() {
             while let Some(held) = pull {
                 match held.poll_next_unpin(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok(PullItem::Heartbeat))) => {}
-                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => return Poll::Ready(Ok(Some(*delivery))),
+                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => return Poll::Ready(Ok(Some(delivery))),
                     Poll::Ready(Some(Err(error))) => {
                         *pull = None;
                         return Poll::Ready(Err(error));

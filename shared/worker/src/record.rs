@@ -9,6 +9,8 @@ use nova_types::Outcome;
 use nova_wire::{ContentType, Headers, Payload, assets, limits, name, parse_outcome, subject, write_outcome};
 use tokio_util::sync::CancellationToken;
 
+use crate::rarely::rarely;
+
 /// The first pause before an outcome is tried again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: a store that has room again is noticed within it.
@@ -78,15 +80,29 @@ impl Record {
     /// Writes the record, until it is known who was first.
     ///
     /// A store that is full or unreachable is tried again for as long as `give_up` allows; the task stays ours meanwhile.
-    pub(crate) async fn write(&self, broker: &BrokerRef, give_up: &CancellationToken, on_full: impl Fn()) -> Written {
+    pub(crate) async fn write(
+        &self,
+        broker: &BrokerRef,
+        give_up: &CancellationToken,
+        on_full: impl Fn() + Send,
+    ) -> Written {
+        match broker.publish(self.stored(), Expect::NOTHING).await {
+            Ok(_) => Written::Ours,
+            Err(error) => rarely(self.write_on(broker, give_up, on_full, error)).await,
+        }
+    }
+
+    async fn write_on(
+        &self,
+        broker: &BrokerRef,
+        give_up: &CancellationToken,
+        on_full: impl Fn() + Send,
+        mut error: PublishError,
+    ) -> Written {
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match broker.publish(self.stored(), Expect::NOTHING).await {
-                Ok(_) => return Written::Ours,
-                Err(PublishError::TooLarge { .. }) => return Written::TooLarge,
-                Err(error) => error,
-            };
             match &error {
+                PublishError::TooLarge { .. } => return Written::TooLarge,
                 PublishError::Conflict { .. } => {}
                 PublishError::Full { .. } | PublishError::NoStream { .. } => {
                     on_full();
@@ -102,6 +118,10 @@ impl Record {
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = give_up.cancelled() => return Written::GivenUp,
+            }
+            match broker.publish(self.stored(), Expect::NOTHING).await {
+                Ok(_) => return Written::Ours,
+                Err(again) => error = again,
             }
         }
     }

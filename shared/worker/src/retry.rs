@@ -10,6 +10,8 @@ use nova_types::{Skill, TaskId, UnixMillis};
 use nova_wire::{AttemptRecord, assets, subject};
 use tokio::sync::Mutex;
 
+use crate::rarely::rarely;
+
 /// How often a write is tried again when another or an unknown receipt got in its way.
 const TRIES: u32 = 5;
 
@@ -81,17 +83,25 @@ impl Attempts {
 
     /// What is known now.
     pub(crate) async fn record(&self) -> AttemptRecord {
-        self.state.lock().await.record.clone()
+        self.known(|state| state.record.clone()).await
+    }
+
+    /// Looks at what is known; only a write that is under way makes it wait.
+    async fn known<T: Send>(&self, look: impl Fn(&State) -> T + Send + Sync) -> T {
+        match self.state.try_lock() {
+            Ok(state) => look(&state),
+            Err(_) => rarely(async { look(&*self.state.lock().await) }).await,
+        }
     }
 
     /// When what is known was stored; `None` when nothing is, or it was this attempt that stored it.
     pub(crate) async fn stored_at(&self) -> Option<UnixMillis> {
-        self.state.lock().await.at
+        self.known(|state| state.at).await
     }
 
     /// What an earlier attempt left.
     pub(crate) async fn checkpoint(&self) -> Option<Bytes> {
-        let text = self.state.lock().await.record.checkpoint.clone()?;
+        let text = self.known(|state| state.record.checkpoint.clone()).await?;
         STANDARD.decode(text).ok().map(Into::into)
     }
 

@@ -197,7 +197,7 @@ impl Shift {
         let Some((delivery, leased)) = self.keys.next(Instant::now(), self.of.station.now()) else { return };
         let (sequence, station) = (delivery.sequence, Arc::clone(&self.of.station));
         let handled = async move {
-            station.handle_since(delivery, Some(slot), leased).await;
+            station.handle_since(Box::new(delivery), Some(slot), leased).await;
             SETTLED.with(Cell::get)
         };
         let attempt = self.of.running.spawn(SETTLED.scope(Cell::new(None), handled));
