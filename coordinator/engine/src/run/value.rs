@@ -46,7 +46,7 @@ pub(super) fn weight_of(run: &Run, ended: &Ended) -> u64 {
     match &ended.answer {
         Answer::Value(datum) => size(datum),
         Answer::List(list) => list.segments.iter().map(|segment| size(&segment.results)).sum(),
-        Answer::Joined(of) => of.iter().filter_map(|(id, _)| Some(weight_of(run, run.ended_step(id)?))).sum(),
+        Answer::Joined(of) => of.keys().filter_map(|id| Some(weight_of(run, run.ended_step(id)?))).sum(),
     }
 }
 

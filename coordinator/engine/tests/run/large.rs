@@ -63,7 +63,8 @@ fn more_results_than_anyone_holds_at_once_fail_who_asks_for_them() {
     }));
     play.line("start");
     for item in [0, 1] {
-        let results = Datum::Blob(nova_workflow::BlobName { size: MOST_AT_ONCE / 2 + 1, ..blob(&format!("half{item}")) });
+        let results =
+            Datum::Blob(nova_workflow::BlobName { size: MOST_AT_ONCE / 2 + 1, ..blob(&format!("half{item}")) });
         let done = Segment { items: vec![item], results };
         play.tell(vec![Event::Items(Items { step: id("m"), done, failed: vec![] })]).expect("it moves");
     }
