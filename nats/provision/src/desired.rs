@@ -60,6 +60,13 @@ impl Profile {
             Self::Replicated => sizes::REPLICAS,
         }
     }
+
+    /// Whether many publish at once to streams that sync each message by itself: then batches are worth their while. A
+    /// replicated stream syncs whatever has come meanwhile anyway, and one that does not sync takes single messages faster.
+    #[must_use]
+    pub const fn takes_batches(self) -> bool {
+        matches!(self, Self::Durable)
+    }
 }
 
 impl fmt::Display for Profile {
@@ -160,6 +167,7 @@ impl Maker {
             allow_ttl: false,
             allow_schedules: false,
             allow_rollup: false,
+            allow_batches: false,
             delete_marker_ttl: Duration::ZERO,
             first_sequence: None,
             transform: None,
@@ -173,6 +181,7 @@ impl Maker {
         let outcomes = StreamSpec {
             max_age: sizes::OUTCOMES_AGE,
             allow_ttl: true,
+            allow_batches: self.options.profile.takes_batches(),
             ..self.stream(
                 assets::OUTCOMES,
                 "Nova: the terminal record of every task, the fence",
@@ -318,6 +327,7 @@ impl Maker {
             entry.max_bytes.unwrap_or(self.sizes.tasks),
         );
         stream.first_sequence = Some(first_sequence(self.options.now));
+        stream.allow_batches = self.options.profile.takes_batches();
         let share = entry.history_share.unwrap_or(sizes::HISTORY_SHARE);
         stream.metadata.extend(note(HISTORY_SHARE_NOTE, &share.to_string()));
         let consumer = |name: String, what: String, filter: String| {

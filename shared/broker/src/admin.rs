@@ -54,6 +54,8 @@ pub struct StreamSpec {
     pub allow_schedules: bool,
     /// Whether a message may replace what its subject held.
     pub allow_rollup: bool,
+    /// Whether messages may come in atomic batches, each synced once.
+    pub allow_batches: bool,
     /// How long the mark of an expired last message stays; zero for no mark.
     pub delete_marker_ttl: Duration,
     /// The first sequence it gives.

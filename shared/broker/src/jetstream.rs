@@ -7,8 +7,10 @@ mod admin;
 mod config;
 mod connect;
 mod convert;
+mod group;
 mod inboxes;
 mod mux;
+mod outbox;
 mod publish;
 mod pull;
 mod read;
@@ -16,9 +18,11 @@ mod read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Subject;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
+use self::outbox::{Closed, Outbox, Outgoing};
 pub use connect::{Credentials, OLDEST_SERVER, OnComplaint, Options, connect};
 
 use crate::{
@@ -35,6 +39,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub struct JetStream {
     client: async_nats::Client,
     mux: Arc<mux::Mux>,
+    outbox: Arc<Outbox>,
     inboxes: inboxes::Inboxes,
     connection: watch::Receiver<Connection>,
     url: Arc<str>,
@@ -53,13 +58,21 @@ impl JetStream {
         Some(Link { watch, epoch })
     }
 
+    /// Waits until the connection stands, and tells which one it is.
+    async fn epoch(&self, wait: Duration) -> Option<u64> {
+        let now = *self.connection.borrow();
+        if now.is_up {
+            return Some(now.epoch);
+        }
+        self.link(wait).await.map(|link| link.epoch)
+    }
+
     /// Sends a message with a reply inbox of the mux and waits for the one answer.
     async fn request(&self, what: &str, message: Message, wait: Duration) -> Result<async_nats::Message, BrokerError> {
         let disconnected = || BrokerError::Disconnected { what: what.to_owned() };
         let mut link = self.link(wait).await.ok_or_else(disconnected)?;
-        let mut slot = self.mux.requests.claim(1).await;
-        let reply = slot.subject(&self.mux);
-        self.send(message, Some(&reply)).await.map_err(|_| disconnected())?;
+        let mut slot = self.mux.requests.claim(1, None).await;
+        self.send(message, Some(slot.subject())).await.map_err(|Closed| disconnected())?;
         tokio::select! {
             answer = tokio::time::timeout(wait, slot.next()) => match answer {
                 Ok(Some(answer)) => Ok(answer),
@@ -70,20 +83,10 @@ impl JetStream {
         }
     }
 
-    /// Hands a message to the connection's own buffer.
-    async fn send(&self, message: Message, reply: Option<&str>) -> Result<(), async_nats::client::PublishError> {
-        let headers = convert::to_nats(&message.headers);
-        match (headers, reply) {
-            (None, None) => self.client.publish(message.subject, message.body).await,
-            (None, Some(reply)) => {
-                self.client.publish_with_reply(message.subject, reply.to_owned(), message.body).await
-            }
-            (Some(headers), None) => self.client.publish_with_headers(message.subject, headers, message.body).await,
-            (Some(headers), Some(reply)) => {
-                let body = message.body;
-                self.client.publish_with_reply_and_headers(message.subject, reply.to_owned(), headers, body).await
-            }
-        }
+    /// Hands a message to the way out.
+    async fn send(&self, message: Message, reply: Option<Subject>) -> Result<(), Closed> {
+        let headers = convert::to_nats_lossy(&message.headers);
+        self.outbox.send(Outgoing { headers, reply, ..Outgoing::new(message.subject, message.body) }).await
     }
 }
 
@@ -120,8 +123,8 @@ impl Broker for JetStream {
     fn tell(&self, message: Message) -> Ready<'_, ()> {
         Box::pin(async move {
             let what = message.subject.clone();
-            let reply = message.reply.clone();
-            self.send(message, reply.as_deref()).await.map_err(|_| BrokerError::Disconnected { what })
+            let reply = message.reply.clone().map(Subject::from);
+            self.send(message, reply).await.map_err(|Closed| BrokerError::Disconnected { what })
         })
     }
 
@@ -174,13 +177,14 @@ impl Broker for JetStream {
         let subject = token.0.clone();
         Box::pin(async move {
             let what = subject.clone();
-            // The client would send it over its next connection, when the message may be under another's lease: the
-            // broker would take it for that one. An ack is right at any time, for then all is written.
-            if settle != Settle::Ack && !self.connection.borrow().is_up {
+            // Sent over the next connection, when the message may be under another's lease, the broker would take it for
+            // that one. An ack is right at any time, for then all is written.
+            let is_of_now = settle != Settle::Ack;
+            if is_of_now && !self.connection.borrow().is_up {
                 return Err(BrokerError::Disconnected { what });
             }
-            let body = pull::settle_body(settle);
-            self.client.publish(subject, body).await.map_err(|_| BrokerError::Disconnected { what })
+            let outgoing = Outgoing { is_of_now, ..Outgoing::new(subject, pull::settle_body(settle)) };
+            self.outbox.send(outgoing).await.map_err(|Closed| BrokerError::Disconnected { what })
         })
     }
 
@@ -251,10 +255,9 @@ impl Broker for JetStream {
 impl JetStream {
     /// Waits until the server has handled everything sent before.
     async fn round_trip(&self, what: &str) -> Result<(), BrokerError> {
-        let mut slot = self.mux.requests.claim(1).await;
-        let subject = slot.subject(&self.mux);
-        let gone = |_| BrokerError::Disconnected { what: what.to_owned() };
-        self.client.publish(subject, bytes::Bytes::new()).await.map_err(gone)?;
+        let mut slot = self.mux.requests.claim(1, None).await;
+        let gone = |Closed| BrokerError::Disconnected { what: what.to_owned() };
+        self.outbox.send(Outgoing::new(slot.subject(), bytes::Bytes::new())).await.map_err(gone)?;
         match tokio::time::timeout(ANSWER, slot.next()).await {
             Ok(Some(_)) => Ok(()),
             _ => Err(BrokerError::Timeout { what: what.to_owned(), after_ms: millis(ANSWER) }),

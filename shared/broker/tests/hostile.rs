@@ -34,6 +34,7 @@ fn stream(name: &str, subject: &str) -> StreamSpec {
         allow_ttl: false,
         allow_schedules: false,
         allow_rollup: false,
+        allow_batches: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
         transform: None,

@@ -76,12 +76,25 @@ pub fn parse_task(subject: &str) -> Option<(Skill, Priority)> {
     parse_place(subject).map(|place| (place.skill, place.priority))
 }
 
+/// The part of a subject that tells its stream, where many publish to that stream at once and in no order of their own:
+/// outcomes, and tasks without a key.
+#[must_use]
+pub fn commit_group(subject: &str) -> Option<&str> {
+    if subject.starts_with("nova.outcome.") {
+        return Some("nova.outcome");
+    }
+    let place = subject.strip_prefix("nova.task.")?;
+    let end = place.find('.').unwrap_or(place.len());
+    matches!(&place[end..], "" | ".high" | ".low").then(|| &subject[.."nova.task.".len() + end])
+}
+
 macro_rules! by_task {
     ($(#[$doc:meta])* $build:ident, $parse:ident, $prefix:literal) => {
         $(#[$doc])*
         #[must_use]
         pub fn $build(skill: &Skill, id: &TaskId) -> String {
-            format!(concat!($prefix, "{}.{}"), skill, id)
+            // Several of them for each task: put together, not formatted.
+            [$prefix, skill.as_str(), ".", id.scope().as_str(), ".", id.name().as_str()].concat()
         }
 
         /// The skill and task of such a subject.
@@ -290,6 +303,19 @@ mod tests {
             assert_eq!(parse_due(&due(&skill(), priority)), Some((skill(), priority)));
         }
         assert_eq!(task(&skill(), Priority::Normal), "nova.task.echo");
+    }
+
+    #[test]
+    fn what_goes_to_one_stream_is_told_by_its_subject() {
+        for (subject, group) in [
+            ("nova.outcome.echo.a.b", Some("nova.outcome")),
+            ("nova.task.echo", Some("nova.task.echo")),
+            ("nova.task.echo.high", Some("nova.task.echo")),
+            ("nova.task.echo.normal.key", None),
+            ("nova.run.0.x", None),
+        ] {
+            assert_eq!(commit_group(subject), group, "{subject}");
+        }
     }
 
     #[test]

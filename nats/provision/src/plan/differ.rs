@@ -125,6 +125,7 @@ pub(super) fn stream_changes(want: &StreamSpec, have: &StreamInfo) -> Vec<FieldC
     let schedules = cannot_stop(want.allow_schedules);
     out.compare("allow_schedules", &flag(now.allow_schedules), &flag(want.allow_schedules), schedules);
     out.compare("allow_rollup", &flag(now.allow_rollup), &flag(want.allow_rollup), || Harm::None);
+    out.compare("allow_batches", &flag(now.allow_batches), &flag(want.allow_batches), || Harm::None);
     out.compare("delete_marker_ttl", &age(now.delete_marker_ttl), &age(want.delete_marker_ttl), || Harm::None);
     out.compare(TRANSFORM, &transform(now), &transform(want), || match have.messages {
         0 => Harm::None,

@@ -13,7 +13,7 @@ const SERVER_NOTE: &str = "_nats.";
 
 /// Stream settings Nova sets, or that say nothing at their broker default.
 fn expected_stream(key: &str, value: &Value) -> bool {
-    const OURS: [&str; 18] = [
+    const OURS: [&str; 19] = [
         "name",
         "description",
         "subjects",
@@ -27,6 +27,7 @@ fn expected_stream(key: &str, value: &Value) -> bool {
         "allow_msg_ttl",
         "allow_msg_schedules",
         "allow_rollup_hdrs",
+        "allow_atomic",
         "subject_delete_marker_ttl",
         "first_seq",
         "subject_transform",
@@ -116,6 +117,9 @@ pub(super) fn stream_json(spec: &StreamSpec) -> Value {
     // As the key-value buckets of every NATS client: a key goes by a mark, never without a trace.
     if spec.name.starts_with("KV_") {
         out["deny_delete"] = true.into();
+    }
+    if spec.allow_batches {
+        out["allow_atomic"] = true.into();
     }
     if spec.allow_schedules {
         out["allow_msg_schedules"] = true.into();
@@ -223,6 +227,7 @@ pub(super) fn stream_info(info: &Value) -> StreamInfo {
             allow_ttl: config.flag("allow_msg_ttl"),
             allow_schedules: config.flag("allow_msg_schedules"),
             allow_rollup: config.flag("allow_rollup_hdrs"),
+            allow_batches: config.flag("allow_atomic"),
             delete_marker_ttl: config.duration("subject_delete_marker_ttl"),
             first_sequence: Some(config.count("first_seq")).filter(|first| *first > 0),
             transform: config.0.get("subject_transform").map(Reader).and_then(|transform| {

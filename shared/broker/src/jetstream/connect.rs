@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::JetStream;
 use super::inboxes::Inboxes;
 use super::mux::Mux;
+use super::outbox::Outbox;
 use crate::{BrokerError, Connection};
 
 /// The oldest server that has all Nova needs: schedules with time zones and their fixes.
@@ -114,8 +115,9 @@ pub async fn connect(options: Options) -> Result<JetStream, BrokerError> {
     // Two processes of one name, or one that restarted, must not hear each other's answers.
     let prefix = format!("_INBOX_{}.{:08x}", options.name, fastrand::u32(..));
     let inboxes = Inboxes::new(format!("{prefix}p"));
-    let mux = Mux::start(&client, format!("{prefix}r")).await.map_err(|e| refused(Box::new(e)))?;
-    Ok(JetStream { client, mux, inboxes, connection, url: shown.into() })
+    let mux = Mux::start(&client, connection.clone(), format!("{prefix}r")).await.map_err(|e| refused(Box::new(e)))?;
+    let outbox = Arc::new(Outbox::start(client.clone(), connection.clone(), Arc::clone(&mux)));
+    Ok(JetStream { client, mux, outbox, inboxes, connection, url: shown.into() })
 }
 
 async fn base_options(options: &Options, state: Arc<watch::Sender<Connection>>) -> std::io::Result<ConnectOptions> {

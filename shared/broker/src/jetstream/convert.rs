@@ -1,44 +1,65 @@
 //! Headers and messages between async-nats and the ports.
 
+use std::borrow::Cow;
 use std::str::FromStr as _;
 
-use nova_wire::Headers;
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use nova_wire::{Headers, name};
 
 use crate::Message;
 
 /// Headers for async-nats; `None` when there are none, which spares the header block.
 ///
-/// A line that no NATS message can carry (a line break in its value, say) is left out: [`refusal`] tells it beforehand.
-pub(crate) fn to_nats(headers: &Headers) -> Option<async_nats::HeaderMap> {
+/// # Errors
+/// The name of the first line that no NATS message can carry, such as one with a line break in its value.
+pub(crate) fn to_nats(headers: &Headers) -> Result<Option<HeaderMap>, &str> {
     if headers.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let mut map = async_nats::HeaderMap::new();
+    let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
-        let name = async_nats::HeaderName::from_str(name);
-        let value = async_nats::HeaderValue::from_str(value);
-        if let (Ok(name), Ok(value)) = (name, value) {
-            map.append(name, value);
-        }
+        // Those that nearly every message has need no check and no copy.
+        let key = match name::of(name) {
+            Cow::Borrowed(name) => HeaderName::from_static(name),
+            Cow::Owned(_) => HeaderName::from_str(name).map_err(|_| name)?,
+        };
+        map.append(key, HeaderValue::from_str(value).map_err(|_| name)?);
     }
-    Some(map)
+    Ok(Some(map))
 }
 
-/// The first header that no NATS message can carry.
-pub(crate) fn refusal(headers: &Headers) -> Option<&str> {
-    headers
-        .iter()
-        .find(|(name, value)| {
-            async_nats::HeaderName::from_str(name).is_err() || async_nats::HeaderValue::from_str(value).is_err()
-        })
-        .map(|(name, _)| name)
+/// The same for a message that nobody waits for: a line that cannot be sent is left out.
+pub(crate) fn to_nats_lossy(headers: &Headers) -> Option<HeaderMap> {
+    to_nats(headers).unwrap_or_else(|_| {
+        let mut sendable = HeaderMap::new();
+        for (name, value) in headers.iter() {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_str(value)) {
+                sendable.append(name, value);
+            }
+        }
+        Some(sendable)
+    })
+}
+
+/// How many bytes of a message its headers take.
+pub(crate) fn wire_bytes(headers: Option<&HeaderMap>) -> usize {
+    let Some(map) = headers else { return 0 };
+    let lines = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    // `NATS/1.0`, then `name: value` lines, then an empty one, each with its line break.
+    lines.map(|(name, value)| <HeaderName as AsRef<str>>::as_ref(name).len() + value.as_str().len() + 4).sum::<usize>()
+        + 12
+}
+
+/// Whether a message can go to a subject.
+pub(crate) fn is_sendable(subject: &str) -> bool {
+    !subject.is_empty() && !subject.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// Headers from async-nats.
-pub(crate) fn from_nats(map: Option<&async_nats::HeaderMap>) -> Headers {
+pub(crate) fn from_nats(map: Option<&HeaderMap>) -> Headers {
     let Some(map) = map else { return Headers::new() };
     map.iter()
-        .flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.as_str().to_owned())))
+        .flat_map(|(name, values)| values.iter().map(move |value| (name::of(name.as_ref()), value.as_str().to_owned())))
         .collect()
 }
 
@@ -90,7 +111,7 @@ pub(crate) fn is_readable(block: &[u8]) -> bool {
             // A line that begins with a space goes on where the one before ended.
             let continues = !is_first && line.starts_with(char::is_whitespace);
             is_first = false;
-            let named = line.split_once(':').is_some_and(|(name, _)| async_nats::HeaderName::from_str(name).is_ok());
+            let named = line.split_once(':').is_some_and(|(name, _)| HeaderName::from_str(name).is_ok());
             (continues || named) && !line.contains('\r')
         })
 }
@@ -102,9 +123,11 @@ mod tests {
     #[test]
     fn repeated_headers_survive_both_ways() {
         let headers = Headers::new().with("A", "1").with("A", "2");
-        assert_eq!(from_nats(to_nats(&headers).as_ref()).count("A"), 2);
-        assert_eq!(to_nats(&Headers::new()), None);
-        assert_eq!(refusal(&Headers::new().with("A", "1\r\n2")), Some("A"));
+        assert_eq!(from_nats(to_nats(&headers).expect("sendable").as_ref()).count("A"), 2);
+        assert_eq!(to_nats(&Headers::new()), Ok(None));
+        let broken = headers.with("B", "1\r\n2");
+        assert_eq!(to_nats(&broken), Err("B"));
+        assert_eq!(from_nats(to_nats_lossy(&broken).as_ref()).count("A"), 2);
     }
 
     #[test]

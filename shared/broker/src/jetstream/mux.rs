@@ -5,30 +5,42 @@
 //! user has another text, so that a late answer meets nobody.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use async_nats::Message;
+use async_nats::{Message, Subject};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::Connection;
 
 /// Tokens per ring. Up to 256 reply subjects stay in the server's cache; with 1,000 publishing is 7 % slower.
 const RING: usize = 256;
 
+/// How late an answer that never comes may be noticed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Rings by the letter in the token.
 const PUBLISH: char = 'p';
 const REQUEST: char = 'r';
+const COMMIT: char = 'c';
 
 /// The inbox and its rings.
 pub(crate) struct Mux {
     prefix: String,
     pub(crate) publishes: Ring,
     pub(crate) requests: Ring,
+    /// Of batches: apart, for the way out waits for one, and requests wait for the way out.
+    pub(crate) commits: Ring,
 }
 
 /// A set of tokens, each free or with someone who waits for its answers.
 #[derive(Clone)]
 pub(crate) struct Ring {
-    letter: char,
+    /// What its reply subjects begin with, the letter included.
+    stem: Arc<str>,
     free: Arc<Semaphore>,
     slots: Arc<Mutex<Slots>>,
 }
@@ -38,10 +50,20 @@ struct Slots {
     table: Vec<Entry>,
 }
 
-#[derive(Default)]
 struct Entry {
     generation: u32,
+    reply: Subject,
     waiter: Option<Waiter>,
+    patience: Option<Patience>,
+}
+
+/// How long an answer is waited for, and over which connection it must come.
+///
+/// Looked after for all tokens together: a timer and a watch for each publish would cost more than the publish.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) until: Instant,
+    pub(crate) epoch: u64,
 }
 
 /// Where answers go. Nearly all requests have one: a channel for many would cost them a block of 32 messages each.
@@ -60,7 +82,7 @@ enum Answers {
 pub(crate) struct Slot {
     ring: Ring,
     index: usize,
-    generation: u32,
+    reply: Subject,
     answers: Answers,
     is_answered: AtomicBool,
     _permit: OwnedSemaphorePermit,
@@ -70,9 +92,11 @@ impl Mux {
     /// Subscribes to `<prefix>.>` and starts handing answers out until the connection is closed.
     pub(crate) async fn start(
         client: &async_nats::Client,
+        connection: watch::Receiver<Connection>,
         prefix: String,
     ) -> Result<Arc<Self>, async_nats::SubscribeError> {
-        let mux = Arc::new(Self { prefix, publishes: Ring::new(PUBLISH), requests: Ring::new(REQUEST) });
+        let [publishes, requests, commits] = [PUBLISH, REQUEST, COMMIT].map(|letter| Ring::new(&prefix, letter));
+        let mux = Arc::new(Self { prefix, publishes, requests, commits });
         let mut inbox = client.subscribe(format!("{}.>", mux.prefix)).await?;
         let shared = Arc::downgrade(&mux);
         tokio::spawn(async move {
@@ -81,7 +105,15 @@ impl Mux {
                 mux.hand_out(message);
             }
         });
+        tokio::spawn(give_up(Arc::downgrade(&mux), connection));
         Ok(mux)
+    }
+
+    /// Gives whoever waits on a reply subject an answer that was made here.
+    pub(crate) fn answer(&self, reply: Subject, payload: Bytes) {
+        let length = reply.len() + payload.len();
+        let (headers, status, description) = (None, None, None);
+        self.hand_out(Message { subject: reply, reply: None, payload, headers, status, description, length });
     }
 
     /// Gives a message to whoever waits for it; one that nobody waits for is dropped.
@@ -90,6 +122,7 @@ impl Mux {
         let ring = match letter {
             PUBLISH => &self.publishes,
             REQUEST => &self.requests,
+            COMMIT => &self.commits,
             _ => return,
         };
         let mut slots = ring.lock();
@@ -113,22 +146,66 @@ impl Mux {
     }
 }
 
+/// Ends what is waited for in vain, until the inbox is gone.
+async fn give_up(mux: Weak<Mux>, mut connection: watch::Receiver<Connection>) {
+    loop {
+        let is_known = tokio::time::timeout(LOOK_EVERY, connection.changed()).await;
+        let Some(mux) = mux.upgrade() else { return };
+        let now = *connection.borrow_and_update();
+        for ring in [&mux.publishes, &mux.commits] {
+            ring.give_up(now, Instant::now());
+        }
+        // Nobody tells of changes any more: the connection is closed.
+        if matches!(is_known, Ok(Err(_))) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Entry {
+    fn new(stem: &str, index: usize) -> Self {
+        Self { generation: 0, reply: format!("{stem}{index}").into(), waiter: None, patience: None }
+    }
+
+    /// Gives the token another text.
+    fn retire(&mut self, stem: &str, index: usize) {
+        self.generation = self.generation.wrapping_add(1);
+        self.reply = format!("{stem}{index}_{}", self.generation).into();
+    }
+}
+
 impl Ring {
-    fn new(letter: char) -> Self {
-        let table = std::iter::repeat_with(Entry::default).take(RING).collect();
+    fn new(prefix: &str, letter: char) -> Self {
+        let stem: Arc<str> = format!("{prefix}.{letter}").into();
+        let table = (0..RING).map(|index| Entry::new(&stem, index)).collect();
         Self {
-            letter,
+            stem,
             free: Arc::new(Semaphore::new(RING)),
             slots: Arc::new(Mutex::new(Slots { idle: (0..RING).rev().collect(), table })),
         }
+    }
+
+    /// Ends every wait that is over its time or whose connection is another's by now.
+    fn give_up(&self, now: Connection, at: Instant) {
+        let mut given_up = Vec::new();
+        let mut slots = self.lock();
+        for entry in &mut slots.table {
+            let is_over = |patience: &Patience| at >= patience.until || !now.is_up || patience.epoch != now.epoch;
+            if entry.patience.as_ref().is_some_and(is_over) {
+                entry.patience = None;
+                given_up.push(entry.waiter.take());
+            }
+        }
+        drop(slots);
+        drop(given_up);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims a token for `answers` messages, waiting until one is free.
-    pub(crate) async fn claim(&self, answers: usize) -> Slot {
+    /// Claims a token for `answers` messages, waiting until one is free; with `patience` the wait for them ends by itself.
+    pub(crate) async fn claim(&self, answers: usize, patience: Option<Patience>) -> Slot {
         let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
         let (waiter, answers) = if answers == 1 {
             let (sender, receiver) = oneshot::channel();
@@ -141,21 +218,18 @@ impl Ring {
         let index = slots.idle.pop().expect("a permit stands for an idle token");
         let entry = &mut slots.table[index];
         entry.waiter = Some(waiter);
-        let generation = entry.generation;
+        entry.patience = patience;
+        let reply = entry.reply.clone();
         drop(slots);
         let is_answered = AtomicBool::new(false);
-        Slot { ring: self.clone(), index, generation, answers, is_answered, _permit: permit }
+        Slot { ring: self.clone(), index, reply, answers, is_answered, _permit: permit }
     }
 }
 
 impl Slot {
     /// The reply subject of this token.
-    pub(crate) fn subject(&self, mux: &Mux) -> String {
-        let (prefix, letter, index) = (&mux.prefix, self.ring.letter, self.index);
-        match self.generation {
-            0 => format!("{prefix}.{letter}{index}"),
-            generation => format!("{prefix}.{letter}{index}_{generation}"),
-        }
+    pub(crate) fn subject(&self) -> Subject {
+        self.reply.clone()
     }
 
     /// The next answer. For a request with one answer this also ends it.
@@ -181,8 +255,9 @@ impl Drop for Slot {
         let mut slots = self.ring.lock();
         let entry = &mut slots.table[self.index];
         entry.waiter = None;
+        entry.patience = None;
         if !self.is_answered.load(Ordering::Relaxed) {
-            entry.generation = entry.generation.wrapping_add(1);
+            entry.retire(&self.ring.stem, self.index);
         }
         slots.idle.push(self.index);
     }

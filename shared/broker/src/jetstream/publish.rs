@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::client::PublishErrorKind;
+use async_nats::{HeaderName, HeaderValue};
 use nova_wire::name;
 use serde::Deserialize;
+use tokio::time::Instant;
 
+use super::mux::Patience;
+use super::outbox::{Closed, Outgoing};
 use super::{JetStream, convert, is_no_responders, millis};
 use crate::{Expect, Message, PublishError, Receipt};
 
@@ -13,7 +16,7 @@ use crate::{Expect, Message, PublishError, Receipt};
 const RECEIPT: Duration = Duration::from_secs(5);
 
 /// The broker's codes for a subject whose last sequence is another: known to be, and about to be (replicated streams).
-const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
+pub(super) const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
 /// Its codes for a stream or an account that is full, and for a store that cannot take more.
 const FULL: [u64; 4] = [10077, 10047, 10023, 10028];
 /// Its code for a message over the stream's own limit.
@@ -42,41 +45,43 @@ pub(super) struct ApiError {
 }
 
 impl JetStream {
-    pub(super) async fn publish_one(&self, mut message: Message, expect: Expect) -> Result<Receipt, PublishError> {
-        let subject = message.subject.clone();
+    pub(super) async fn publish_one(&self, message: Message, expect: Expect) -> Result<Receipt, PublishError> {
+        let Message { subject, headers, body, .. } = message;
+        let bytes = body.len();
+        let refused = |description: String| PublishError::Refused { subject: subject.clone(), code: 0, description };
+        let mut headers = convert::to_nats(&headers)
+            .map_err(|header| refused(format!("header `{header}` holds what a header cannot")))?;
         if let Expect::Last(sequence) = expect {
-            message.headers.push(name::EXPECTED_LAST_SUBJECT_SEQUENCE, sequence.to_string());
+            let condition = HeaderName::from_static(name::EXPECTED_LAST_SUBJECT_SEQUENCE);
+            headers.get_or_insert_default().append(condition, HeaderValue::from(sequence));
         }
-        if let Some(header) = convert::refusal(&message.headers) {
-            let description = format!("header `{header}` holds what a header cannot");
-            return Err(PublishError::Refused { subject, code: 0, description });
+        if !convert::is_sendable(&subject) {
+            return Err(refused("the subject is malformed".to_owned()));
         }
-        let bytes = message.body.len();
+        if convert::wire_bytes(headers.as_ref()) + bytes > self.client.max_payload() {
+            return Err(PublishError::TooLarge { subject, bytes });
+        }
         let unknown = || PublishError::Unknown { subject: subject.clone(), after_ms: millis(RECEIPT) };
-        let mut link = self.link(RECEIPT).await.ok_or_else(unknown)?;
-        let mut slot = self.mux.publishes.claim(1).await;
-        let reply = slot.subject(&self.mux);
-        // One deadline for both: a full client buffer must not be waited for without end, either.
-        let exchange = async {
-            self.send(message, Some(&reply)).await?;
-            Ok::<_, async_nats::client::PublishError>(slot.next().await)
+        let until = Instant::now() + RECEIPT;
+        let epoch = self.epoch(RECEIPT).await.ok_or_else(unknown)?;
+        let mut slot = self.mux.publishes.claim(1, Some(Patience { until, epoch })).await;
+        let outgoing = Outgoing { headers, ..Outgoing::new(subject.as_str(), body).with_reply(slot.subject()) };
+        let sent = self.outbox.send(outgoing);
+        tokio::pin!(sent);
+        // A way out that is full must not be waited for without end, either.
+        let answer = tokio::select! {
+            biased;
+            sent = &mut sent => match sent {
+                Ok(()) => slot.next().await,
+                Err(Closed) => None,
+            },
+            answer = slot.next() => answer,
         };
-        let exchanged = tokio::select! {
-            exchanged = tokio::time::timeout(RECEIPT, exchange) => exchanged,
-            // The receipt was lost with the connection; the message may be stored or not.
-            () = link.lost() => return Err(unknown()),
-        };
-        match exchanged {
-            Ok(Ok(Some(answer))) if is_no_responders(&answer) => Err(PublishError::NoStream { subject }),
-            Ok(Ok(Some(answer))) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
-            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(PublishError::TooLarge { subject, bytes })
-            }
-            Ok(Err(error)) if error.kind() == PublishErrorKind::InvalidSubject => {
-                let description = "the subject is malformed".to_owned();
-                Err(PublishError::Refused { subject, code: 0, description })
-            }
-            _ => Err(unknown()),
+        match answer {
+            Some(answer) if is_no_responders(&answer) => Err(PublishError::NoStream { subject }),
+            Some(answer) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
+            // It was lost with its connection, or is late; the message may be stored or not.
+            None => Err(unknown()),
         }
     }
 }

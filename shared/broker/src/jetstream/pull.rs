@@ -8,6 +8,7 @@ use nova_types::UnixMillis;
 use serde_json::json;
 
 use super::inboxes::Inbox;
+use super::outbox::{Closed, Outgoing};
 use super::{ANSWER, JetStream, Link, convert};
 use crate::{AckToken, BrokerError, Delivery, Pull, PullItem, PullRequest, Settle};
 
@@ -70,8 +71,8 @@ impl JetStream {
         let link = self.link(ANSWER).await.ok_or_else(gone)?;
         let inbox = self.inboxes.take(&self.client).await.map_err(|_| gone())?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", request.stream, request.consumer);
-        let reply = inbox.subject.clone();
-        self.client.publish_with_reply(subject, reply, ask.to_string().into()).await.map_err(|_| gone())?;
+        let asked = Outgoing::new(subject, ask.to_string()).with_reply(inbox.subject.as_str());
+        self.outbox.send(asked).await.map_err(|Closed| gone())?;
         let pulling =
             Pulling { jetstream: self.clone(), inbox: Some(inbox), what, wanted: request.batch, silence, link };
         let items = futures_util::stream::unfold(pulling, |mut pulling| async move {

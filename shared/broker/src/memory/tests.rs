@@ -31,6 +31,7 @@ async fn broker() -> MemoryBroker {
         allow_ttl: false,
         allow_schedules: false,
         allow_rollup: false,
+        allow_batches: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
         transform: None,

@@ -52,6 +52,7 @@ fn stream(name: &str, subjects: &[&str]) -> StreamSpec {
         allow_ttl: true,
         allow_schedules: false,
         allow_rollup: true,
+        allow_batches: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
         transform: None,

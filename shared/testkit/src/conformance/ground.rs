@@ -30,6 +30,7 @@ pub(super) fn stream_spec(name: &str) -> StreamSpec {
         allow_ttl: false,
         allow_schedules: false,
         allow_rollup: false,
+        allow_batches: false,
         delete_marker_ttl: Duration::ZERO,
         first_sequence: None,
         transform: None,
