@@ -281,6 +281,8 @@ impl JetStream {
             let endpoint = running.endpoint_builder().name(name).add(subject).await.map_err(refused)?;
             all.push(endpoint.map(|request| convert::to_message(request.message)));
         }
+        // As of a subscription: who was told that it is served may ask at once.
+        self.round_trip(&what).await?;
         // A service without endpoints never yields; the stream holds it until it is dropped.
         let held = all.chain(futures_util::stream::pending()).map(move |message| {
             let _ = &running;

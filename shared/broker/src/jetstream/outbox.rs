@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::client::PublishErrorKind;
 use async_nats::client::traits::Publisher as _;
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
@@ -87,7 +88,13 @@ struct Pump {
 }
 
 impl Pump {
+    /// Works until nobody can hand it anything any more, or the client library is gone: then the next to send is told.
     async fn run(mut self, mut queue: mpsc::Receiver<Outgoing>) {
+        let ended = self.work(&mut queue).await;
+        tracing::debug!(?ended, "nothing is sent any more");
+    }
+
+    async fn work(&mut self, queue: &mut mpsc::Receiver<Outgoing>) -> Result<(), Closed> {
         let mut stride = Vec::with_capacity(STRIDE);
         let mut under_way: FuturesUnordered<Answered> = FuturesUnordered::new();
         loop {
@@ -101,7 +108,7 @@ impl Pump {
                 taken = queue.recv_many(&mut stride, STRIDE) => {
                     if taken == 0 {
                         // What is under way and refused is not sent again: nobody waits for it any more.
-                        return;
+                        return Ok(());
                     }
                     // Whoever is ready to run speaks first.
                     tokio::task::yield_now().await;
@@ -111,7 +118,7 @@ impl Pump {
                     }
                     for outgoing in stride.drain(..) {
                         if let Some(outgoing) = self.groups.take_in(outgoing) {
-                            self.send(outgoing).await;
+                            self.send(outgoing).await?;
                         }
                     }
                 }
@@ -120,11 +127,11 @@ impl Pump {
                 match step {
                     Step::Singly(all) => {
                         for outgoing in all {
-                            self.send(outgoing).await;
+                            self.send(outgoing).await?;
                         }
                     }
                     Step::Together(batch) => {
-                        let answered = self.commit(batch).await;
+                        let answered = self.commit(batch).await?;
                         under_way.push(answered);
                     }
                 }
@@ -133,24 +140,30 @@ impl Pump {
     }
 
     /// Sends a batch; what it returns waits for its receipt.
-    async fn commit(&self, batch: Batch) -> Answered {
+    async fn commit(&self, batch: Batch) -> Result<Answered, Closed> {
         let epoch = self.connection.borrow().epoch;
         let patience = Patience { until: Instant::now() + RECEIPT, epoch };
         let mut slot = self.mux.commits.claim(1, Some(patience)).await;
         for outgoing in batch.messages(&slot.subject()) {
-            self.send(outgoing).await;
+            self.send(outgoing).await?;
         }
-        async move { (batch, slot.next().await) }.boxed()
+        Ok(async move { (batch, slot.next().await) }.boxed())
     }
 
-    async fn send(&self, outgoing: Outgoing) {
+    async fn send(&self, outgoing: Outgoing) -> Result<(), Closed> {
         if outgoing.is_of_now && !self.connection.borrow().is_up {
-            return;
+            return Ok(());
         }
         let Outgoing { subject, reply, headers, body: payload, .. } = outgoing;
         let message = async_nats::message::OutboundMessage { subject, reply, headers, payload };
-        if let Err(error) = self.client.publish_message(message).await {
-            tracing::debug!(%error, "a message could not be sent");
+        match self.client.publish_message(message).await {
+            Err(error) if error.kind() == PublishErrorKind::Send => Err(Closed),
+            // What it refuses was checked by those who wait for an answer.
+            Err(error) => {
+                tracing::debug!(%error, "a message could not be sent");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 }
