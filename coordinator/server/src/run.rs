@@ -6,6 +6,7 @@
 mod actor;
 mod batch;
 mod definitions;
+mod early;
 mod effects;
 mod end;
 mod fold;

@@ -1,6 +1,6 @@
 //! What moves runs: outcomes of their tasks, orders, timers and cancels, each handed to its run.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nova_broker::{Delivery, Settle};
@@ -11,6 +11,7 @@ use nova_workflow::{Approved, Event, Order, Timer};
 use super::mail::{Ended, News, Verdict};
 use super::runs::Runs;
 use super::shelf::{self, INLINE};
+use super::store;
 
 /// How often something for a run that does not exist is looked at: a replica may be behind.
 const LOOKS: u64 = 4;
@@ -18,8 +19,8 @@ const LOOKS: u64 = 4;
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// The pause after something that failed and may work later.
 const RETRY: Duration = Duration::from_secs(1);
-/// The longest pause before an order for a run that is still to come is looked at again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pause before an outcome that cannot be read is looked at again: someone has to act.
+const UNREADABLE: Duration = Duration::from_secs(30);
 /// How long an order waits for its run to begin.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -33,7 +34,7 @@ pub(crate) async fn outcome(runs: &Arc<Runs>, delivery: Delivery) -> Settle {
         Ok(outcome) => outcome,
         Err(error) => {
             tracing::error!(task = %id, %run, %error, "outcome of a run's task cannot be read");
-            return Settle::Nak { delay: LONGEST_PAUSE };
+            return Settle::Nak { delay: UNREADABLE };
         }
     };
     if *id.scope() != nova_types::partition_scope(runs.shared.place(run.clone()).partition) {
@@ -59,7 +60,7 @@ pub(crate) async fn timer(runs: &Arc<Runs>, delivery: &Delivery) -> Settle {
     let run = delivery.headers.get(name::RUN).and_then(|text| RunId::new(text).ok());
     let (Some(timer), Some(run)) = (timer, run) else {
         tracing::error!(sequence = delivery.sequence, "a timer of runs cannot be read");
-        return Settle::Nak { delay: LONGEST_PAUSE };
+        return Settle::Nak { delay: UNREADABLE };
     };
     let news = News::Event(Box::new(Event::Fired(timer)));
     let verdict = runs.tell(&run, news, delivery.deliveries > 1).await;
@@ -84,6 +85,14 @@ pub(crate) async fn order(runs: &Arc<Runs>, delivery: Delivery) -> Settle {
         return Settle::Ack;
     };
     let run = RunId::of(&task);
+    // Most that come again came too early. That is found out before anything is made of them.
+    if delivery.deliveries > 1 {
+        match store::last(&runs.shared.parts, &runs.shared.place(run.clone())).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return not_begun(runs, &task, verb, &delivery).await,
+            Err(_) => return Settle::Nak { delay: RETRY },
+        }
+    }
     let event = match event_of(runs, &run, verb, &delivery).await {
         Ok(event) => event,
         Err(Some(why)) => {
@@ -109,7 +118,10 @@ async fn not_begun(runs: &Runs, task: &TaskId, verb: &str, delivery: &Delivery) 
     let waited = parts.clock.now().since(delivery.at);
     match crate::record::outcome_of(parts, &nova_types::run_skill(), task).await {
         Err(_) => Settle::Nak { delay: RETRY },
-        Ok(None) if waited < PATIENCE => Settle::Nak { delay: (waited / 4).clamp(LOOK_AGAIN, LONGEST_PAUSE) },
+        Ok(None) if waited < PATIENCE => {
+            let mut early = runs.shared.early.lock().unwrap_or_else(PoisonError::into_inner);
+            Settle::Nak { delay: early.pause(waited, parts.clock.now()) }
+        }
         Ok(_) => {
             tracing::warn!(%task, verb, "order came to no run and means nothing");
             Settle::Ack

@@ -1,11 +1,13 @@
 //! What all runs of one coordinator work with.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use nova_runtime::Metric;
 use tokio_util::sync::CancellationToken;
 
 use super::definitions::Definitions;
+use super::early::Early;
 use super::place::Place;
 use super::slots::Slots;
 use crate::Parts;
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) definitions: Definitions,
     pub(crate) slots: Slots,
+    pub(crate) early: Mutex<Early>,
     pub(crate) partitions: u32,
     /// The process drains: what waits for the broker to have room is left to others.
     pub(crate) stop: CancellationToken,
@@ -42,7 +45,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts, options: Options, partitions: u32, stop: CancellationToken) -> Self {
         let definitions = Definitions::new(&parts);
         let slots = Slots::new(&parts);
-        Self { parts, options, definitions, slots, partitions, stop }
+        Self { parts, options, definitions, slots, early: Mutex::default(), partitions, stop }
     }
 
     pub(crate) fn place(&self, run: nova_types::RunId) -> Place {
