@@ -89,11 +89,17 @@ struct Versioned {
 fn read(stored: Stored) -> Result<Record, StoreError> {
     let sequence = stored.sequence;
     let unreadable = |why: String| StoreError::Unreadable { sequence, why };
-    let version: Versioned = serde_json::from_slice(&stored.body).map_err(|error| unreadable(error.to_string()))?;
-    if version.v != RECORD_VERSION {
-        return Err(unreadable(format!("its version {} is not {RECORD_VERSION}", version.v)));
+    let parsed: Result<Transition, _> = serde_json::from_slice(&stored.body);
+    // What is of another version is told as that, whether it can be read or not; looked at again only then, for records can
+    // be large.
+    let version = match &parsed {
+        Ok(transition) => transition.v,
+        Err(_) => serde_json::from_slice::<Versioned>(&stored.body).map_or(RECORD_VERSION, |version| version.v),
+    };
+    if version != RECORD_VERSION {
+        return Err(unreadable(format!("its version {version} is not {RECORD_VERSION}")));
     }
-    let transition = serde_json::from_slice(&stored.body).map_err(|error| unreadable(error.to_string()))?;
+    let transition = parsed.map_err(|error| unreadable(error.to_string()))?;
     Ok(Record { sequence, at: stored.at, bytes: stored.body.len(), headers: stored.headers, transition })
 }
 
@@ -172,17 +178,11 @@ pub(crate) async fn snapshot<R: for<'de> Deserialize<'de>>(
     place: &Place,
 ) -> Result<Option<(Snapshot<R>, u64)>, StoreError> {
     let stored = parts.broker.last(assets::RUNS.to_owned(), place.snapshot()).await?;
-    Ok(stored.and_then(|stored| {
-        let version: Versioned = serde_json::from_slice(&stored.body).ok()?;
-        if version.v != SNAPSHOT_VERSION {
-            return None;
-        }
-        match serde_json::from_slice(&stored.body) {
-            Ok(snapshot) => Some((snapshot, stored.sequence)),
-            Err(error) => {
-                tracing::warn!(run = %place.run, %error, "snapshot cannot be read, its history is");
-                None
-            }
+    Ok(stored.and_then(|stored| match serde_json::from_slice::<Snapshot<R>>(&stored.body) {
+        Ok(snapshot) => (snapshot.v == SNAPSHOT_VERSION).then_some((snapshot, stored.sequence)),
+        Err(error) => {
+            tracing::warn!(run = %place.run, %error, "snapshot cannot be read, its history is");
+            None
         }
     }))
 }
