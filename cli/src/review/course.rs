@@ -93,7 +93,7 @@ impl Course {
         for event in &transition.events {
             match event {
                 Event::Items(items) if items.step == review_step() => {
-                    let failed = items.failed.iter().cloned();
+                    let failed = items.failed.iter().map(|lost| (lost.item, lost.error.clone()));
                     self.end(items.done.items.len() + items.failed.len(), now);
                     self.failures.extend(failed);
                 }

@@ -37,8 +37,8 @@ pub use definition::{Expr, Kind, Step, Template, Work, Workflow};
 pub use expr::{Bound, EvalError, Lookup, Root};
 pub use plan::{Plan, Problem};
 pub use record::{
-    Approved, Decision, End, Event, Failure, Items, Kept, Order, Parent, Part, RECORD_VERSION, Restart, Role, RunEnd,
-    Segment, StartRequest, Started, Timer, Transition,
+    Approved, Decision, End, Event, Failure, Items, Kept, Lost, Order, Parent, Part, RECORD_VERSION, Restart, Role,
+    RunEnd, Segment, StartRequest, Started, Timer, Transition,
 };
 pub use schema::schema;
 pub use source::{Located, MAX_BYTES, Positions, check_text, parse};

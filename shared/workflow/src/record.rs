@@ -183,7 +183,20 @@ pub struct Items {
     pub done: Segment,
     /// Those that did not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failed: Vec<(u32, Failure)>,
+    pub failed: Vec<Lost>,
+}
+
+/// An item of a map that did not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// The item.
+    pub item: u32,
+    /// How many attempts it had.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Why.
+    pub error: Failure,
 }
 
 /// Why something failed.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nova_engine::run::{Effect, MOST_AT_ONCE, part_of};
-use nova_workflow::{Datum, Event, Items, Part, Segment};
+use nova_workflow::{Datum, Event, Items, Lost, Part, Segment};
 use serde_json::{Value, json};
 
 use crate::play::{Play, blob, check, id};
@@ -43,7 +43,7 @@ fn items_told_again_in_another_fold_count_once() {
         Event::Items(Items {
             step: id("m"),
             done: Segment { items: items.to_vec(), results },
-            failed: failed.iter().map(|item| (*item, failure.clone())).collect(),
+            failed: failed.iter().map(|item| Lost { item: *item, attempts: 3, error: failure.clone() }).collect(),
         })
     };
     play.data.0.insert(blob("fold"), Arc::new(json!(["zero?", "two"])));
@@ -51,6 +51,19 @@ fn items_told_again_in_another_fold_count_once() {
     play.tell(vec![items(&[0, 2], Datum::Blob(blob("fold")), &[0])]).expect("it moves");
     play.tell(vec![items(&[], Datum::Inline(json!([])), &[1, 1, 2])]).expect("it moves");
     assert_eq!(play.end().1, json!({"m": ["zero", null, "two"]}));
+    play.prove();
+}
+
+#[test]
+fn a_map_tells_how_often_its_first_failure_was_tried() {
+    let mut play = Play::of(json!({"m": {"map": {"over": "[0, 1]", "do": {"skill": "x"}}}}));
+    play.line("start");
+    let error = nova_workflow::Failure { code: "bad".into(), message: "why".into() };
+    let done = Segment { items: vec![], results: Datum::Inline(json!([])) };
+    let failed = vec![Lost { item: 1, attempts: 5, error: error.clone() }, Lost { item: 0, attempts: 1, error }];
+    play.tell(vec![Event::Items(Items { step: id("m"), done, failed })]).expect("it moves");
+    let end = play.end().0;
+    assert_eq!((end.attempts, end.failure.expect("why").code.as_str()), (5, "bad"));
     play.prove();
 }
 

@@ -233,7 +233,7 @@ fn is_over(effect: &Effect, event: &Event) -> bool {
 }
 
 fn is_item(part: &Part, items: &nova_workflow::Items) -> bool {
-    let has = |index: u32| items.done.items.contains(&index) || items.failed.iter().any(|(item, _)| *item == index);
+    let has = |index: u32| items.done.items.contains(&index) || items.failed.iter().any(|lost| lost.item == index);
     part.role == Role::Work && part.step == items.step && has(part.index)
 }
 

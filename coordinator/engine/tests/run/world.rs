@@ -7,7 +7,7 @@ use nova_engine::run::{Effect, Run, StepStatus, Stuck, part_of, parts_of};
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Kind;
 use nova_workflow::{
-    Approved, BlobName, Datum, Decision, End, Event, Failure, Items, Kept, Part, Role, Segment, Started, Timer,
+    Approved, BlobName, Datum, Decision, End, Event, Failure, Items, Kept, Lost, Part, Role, Segment, Started, Timer,
 };
 use serde_json::{Value, json};
 
@@ -221,7 +221,7 @@ impl World {
             let index = part.index;
             let end = self.end_of(part);
             match (end.error, end.result) {
-                (Some(error), _) => failed.push((index, error)),
+                (Some(error), _) => failed.push(Lost { item: index, attempts: 1, error }),
                 (None, Datum::Inline(result)) => {
                     done.items.push(index);
                     results.push(result);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nova_broker::Blobs;
 use nova_types::{OutcomeKind, RunId, StepId, codes};
 use nova_wire::{ErrorBody, Payload, limits};
-use nova_workflow::{Datum, End, Event, Failure, Items, Kind, Part, Plan, Role, Segment};
+use nova_workflow::{Datum, End, Event, Failure, Items, Kind, Lost, Part, Plan, Role, Segment};
 use serde_json::Value;
 
 use super::mail::Ended;
@@ -29,7 +29,7 @@ pub(crate) struct Fold {
 struct Mapped {
     items: Vec<u32>,
     results: Vec<Value>,
-    failed: Vec<(u32, Failure)>,
+    failed: Vec<Lost>,
 }
 
 /// What an outcome says, decoded.
@@ -64,7 +64,7 @@ impl Fold {
                 }
                 Told::Failure(mut failure) => {
                     failure.message = limits::clip(&failure.message, ITEM_MESSAGE).to_owned();
-                    map.failed.push((part.index, failure));
+                    map.failed.push(Lost { item: part.index, attempts: ended.attempt, error: failure });
                 }
             }
             return Ok(());

@@ -147,9 +147,10 @@ fn note_ends(event: &Event, step: &StepId, tasks: &mut BTreeMap<Part, Told>) {
                 let end = Came { status: "completed", attempt: None, result, error: None };
                 came(&Part::work(step.clone(), *item), end);
             }
-            for (item, why) in &items.failed {
-                let end = Came { status: "dead", attempt: None, result: Datum::NULL, error: Some(why.clone()) };
-                came(&Part::work(step.clone(), *item), end);
+            for lost in &items.failed {
+                let (attempt, error) = (Some(lost.attempts), Some(lost.error.clone()));
+                let end = Came { status: "dead", attempt, result: Datum::NULL, error };
+                came(&Part::work(step.clone(), lost.item), end);
             }
         }
         _ => {}

@@ -22,9 +22,9 @@ pub(super) fn fold(turn: &mut Turn<'_>, items: &Items) -> Result<(), Stuck> {
             if fresh.len() == items.done.items.len() { items.done.clone() } else { part(turn, items, &fresh)? };
         map::done(turn, id, segment);
     }
-    for (item, failure) in &items.failed {
-        if turn.close(id, Role::Work, *item) && was_active {
-            map::lost(turn, id, *item, failure.clone());
+    for lost in &items.failed {
+        if turn.close(id, Role::Work, lost.item) && was_active {
+            map::lost(turn, id, lost.clone());
         }
     }
     Ok(())

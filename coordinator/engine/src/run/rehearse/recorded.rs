@@ -69,9 +69,11 @@ fn cues_of(event: &Event, data: &dyn Data, cues: &mut Vec<Cue>) -> Result<(), St
         Event::Items(items) => {
             let results = own(value(data, &items.done.results))?.unwrap_or_default();
             for (place, item) in items.done.items.iter().enumerate() {
-                cues.push(item_of(items, *item, Ok(results.get(place).cloned().unwrap_or_default())));
+                cues.push(item_of(items, *item, 0, Ok(results.get(place).cloned().unwrap_or_default())));
             }
-            cues.extend(items.failed.iter().map(|(item, failure)| item_of(items, *item, Err(failure.clone()))));
+            cues.extend(
+                items.failed.iter().map(|lost| item_of(items, lost.item, lost.attempts, Err(lost.error.clone()))),
+            );
         }
         // The run's deadline may come over any version.
         Event::Fired(timer) if *timer != Timer::Deadline => cues.push(Cue::Fired(timer.clone())),
@@ -80,11 +82,11 @@ fn cues_of(event: &Event, data: &dyn Data, cues: &mut Vec<Cue>) -> Result<(), St
     Ok(())
 }
 
-fn item_of(items: &Items, item: u32, result: Result<Value, Failure>) -> Cue {
+fn item_of(items: &Items, item: u32, attempt: u32, result: Result<Value, Failure>) -> Cue {
     let part = Part::work(items.step.clone(), item);
     let (kind, result, error) = match result {
         Ok(result) => (OutcomeKind::Completed, result, None),
         Err(failure) => (OutcomeKind::Dead, Value::Null, Some(failure)),
     };
-    Cue::End(End { part, kind, attempt: 0, result: result.into(), error })
+    Cue::End(End { part, kind, attempt, result: result.into(), error })
 }

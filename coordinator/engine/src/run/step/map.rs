@@ -2,7 +2,7 @@
 
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Map;
-use nova_workflow::{Datum, Decision, End, Failure, Kept, Part, Role, Segment};
+use nova_workflow::{Datum, Decision, End, Failure, Kept, Lost, Part, Role, Segment};
 
 use crate::run::Stuck;
 use crate::run::ending::failure_of;
@@ -159,6 +159,6 @@ pub(in crate::run) fn done(turn: &mut Turn<'_>, id: &StepId, segment: Segment) {
 }
 
 /// Folds a failed item; it is off the books already.
-pub(in crate::run) fn lost(turn: &mut Turn<'_>, id: &StepId, item: u32, failure: Failure) {
-    failed(state(turn, id), item, failure, 0);
+pub(in crate::run) fn lost(turn: &mut Turn<'_>, id: &StepId, lost: Lost) {
+    failed(state(turn, id), lost.item, lost.error, lost.attempts);
 }
