@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nova_types::StepId;
 
 use crate::Workflow;
-use crate::expr::{Compiled, Read, Root};
+use crate::expr::{Compiled, Read};
 use crate::graph::Graph;
 use crate::plan::Problem;
 use crate::sites::sites;
@@ -59,7 +59,8 @@ pub(crate) fn sound(workflow: &Workflow) -> Result<Sound, Vec<Problem>> {
         let step = one.site.step;
         one.compiled.reads.iter().filter_map(move |read| match read {
             // A step that reads itself is told where it does.
-            Read::Root(Root::Step(need), _) => {
+            Read::Root(root, _) => {
+                let need = root.step()?;
                 step.filter(|step| *step != need).map(|step| (step, need, one.path.as_str()))
             }
             _ => None,

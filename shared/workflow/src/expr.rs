@@ -28,8 +28,10 @@ pub use value::Bound;
 pub enum Root {
     /// `input`: the run's input.
     Input,
-    /// `steps.<id>`: what became of a step.
+    /// `steps.<id>`: what became of a step, its result included.
     Step(StepId),
+    /// `steps.<id>` where only its `status`, `error`, `count` or `failed` is read: its result, which may be large, is not.
+    Told(StepId),
     /// `run`: the run's `id` and `workflow`.
     Run,
     /// `item`: an item of a map.
@@ -47,6 +49,20 @@ pub enum Root {
 }
 
 impl Root {
+    /// The step that it tells of.
+    pub(crate) fn step(&self) -> Option<&StepId> {
+        if let Self::Step(step) | Self::Told(step) = self { Some(step) } else { None }
+    }
+
+    /// The word that stands for it in a compiled expression.
+    fn word(&self) -> String {
+        match self {
+            // No author can write this, and beside it the whole step may be read.
+            Self::Told(_) => format!("{self}!"),
+            _ => self.to_string(),
+        }
+    }
+
     /// The roots that are plain words.
     pub(crate) const WORDS: [Self; 8] =
         [Self::Input, Self::Run, Self::Item, Self::Index, Self::Last, Self::Result, Self::Ballots, Self::Tally];
@@ -61,7 +77,7 @@ impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Input => "input",
-            Self::Step(step) => return write!(f, "steps.{step}"),
+            Self::Step(step) | Self::Told(step) => return write!(f, "steps.{step}"),
             Self::Run => "run",
             Self::Item => "item",
             Self::Index => "index",

@@ -58,7 +58,7 @@ impl Place {
     pub(crate) fn offers(self, root: &Root) -> bool {
         match root {
             Root::Input => true,
-            Root::Run | Root::Step(_) => self != Self::Key,
+            Root::Run | Root::Step(_) | Root::Told(_) => self != Self::Key,
             Root::Item => self == Self::MapWork,
             Root::Index => matches!(self, Self::MapWork | Self::LoopWork | Self::Until),
             Root::Last => self == Self::LoopWork,
@@ -72,7 +72,7 @@ impl Place {
 pub(crate) fn offered_in(root: &Root) -> &'static str {
     match root {
         Root::Input => "everywhere",
-        Root::Run | Root::Step(_) => "everywhere but in the workflow's `key`",
+        Root::Run | Root::Step(_) | Root::Told(_) => "everywhere but in the workflow's `key`",
         Root::Item => "in the `do` of a map",
         Root::Index => "in the `do` of a map, and in the `do` and `until` of a loop",
         Root::Last => "in the `do` of a loop",

@@ -46,7 +46,10 @@ pub(super) fn weight_of(run: &Run, ended: &Ended) -> u64 {
     match &ended.answer {
         Answer::Value(datum) => size(datum),
         Answer::List(list) => list.segments.iter().map(|segment| size(&segment.results)).sum(),
-        Answer::Joined(of) => of.keys().filter_map(|id| Some(weight_of(run, run.ended_step(id)?))).sum(),
+        Answer::Joined(of) => {
+            let come = of.iter().filter(|(_, has_come)| **has_come);
+            come.filter_map(|(id, _)| Some(weight_of(run, run.ended_step(id)?))).sum()
+        }
     }
 }
 
@@ -116,7 +119,14 @@ fn list_of(data: &dyn Data, list: &List) -> Result<Vec<Value>, EvalError> {
 
 /// What `steps.<id>` is to an expression.
 pub(super) fn step_value(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Value, EvalError> {
-    let mut value = json!({"result": result_of(run, data, ended)?, "status": ended.status.as_str()});
+    let mut value = told(ended);
+    value["result"] = result_of(run, data, ended)?;
+    Ok(value)
+}
+
+/// The same without the result, for which nothing has to be loaded.
+pub(super) fn told(ended: &Ended) -> Value {
+    let mut value = json!({"status": ended.status.as_str()});
     if let Some(failure) = &ended.failure {
         value["error"] = json!({"code": failure.code.as_str(), "message": failure.message});
     }
@@ -124,7 +134,7 @@ pub(super) fn step_value(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Va
         value["count"] = list.count.into();
         value["failed"] = list.failed.len().into();
     }
-    Ok(value)
+    value
 }
 
 /// What a person is asked to approve.

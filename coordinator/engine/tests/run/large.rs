@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nova_engine::run::{Effect, MOST_AT_ONCE, part_of};
-use nova_workflow::{Datum, Event, Items, Lost, Part, Segment};
+use nova_workflow::{Datum, End, Event, Items, Lost, Part, Segment};
 use serde_json::{Value, json};
 
 use crate::play::{Play, blob, check, id};
@@ -71,8 +71,8 @@ fn a_map_tells_how_often_its_first_failure_was_tried() {
 fn more_results_than_anyone_holds_at_once_fail_who_asks_for_them() {
     let mut play = Play::of(json!({
         "m": {"map": {"over": "[0, 1]", "do": {"skill": "x"}}},
-        "one": {"task": {"skill": "x", "input": "${steps.m.count}"}, "on_failure": "continue"},
-        "other": {"after": ["m"], "task": {"skill": "x"}},
+        "one": {"task": {"skill": "x", "input": "${size(steps.m.result)}"}, "on_failure": "continue"},
+        "other": {"task": {"skill": "x", "input": "${steps.m.count} ${steps.m.status} ${steps.m.failed} ${has(steps.m.error)}"}},
     }));
     play.line("start");
     for item in [0, 1] {
@@ -81,11 +81,30 @@ fn more_results_than_anyone_holds_at_once_fail_who_asks_for_them() {
         let done = Segment { items: vec![item], results };
         play.tell(vec![Event::Items(Items { step: id("m"), done, failed: vec![] })]).expect("it moves");
     }
-    // Nothing was loaded for it, and what does not ask goes on.
+    // Nothing was loaded for it, and what does not ask for the results goes on.
+    assert_eq!(play.input_of("other", nova_workflow::Role::Work, 0), json!("2 completed 0 false"));
     assert_eq!(play.line("other=1"), "done other; end completed");
     assert_eq!(play.end().1, json!({"one": null, "other": 1}));
     let view = play.run.view(&play.plan);
     let failed = view.steps.values().find_map(|step| step.error.clone()).expect("it failed");
+    assert_eq!(failed.code.as_str(), "too_large");
+    play.prove();
+}
+
+#[test]
+fn results_that_fit_one_by_one_do_not_fit_together() {
+    let mut play = Play::of(json!({
+        "a": {"task": {"skill": "x"}},
+        "b": {"task": {"skill": "x"}},
+        "both": {"task": {"skill": "x", "input": ["${steps.a.result}", "${steps.b.result}"]}, "on_failure": "continue"},
+    }));
+    play.line("start");
+    for step in ["a", "b"] {
+        let result = Datum::Blob(nova_workflow::BlobName { size: MOST_AT_ONCE / 2 + 1, ..blob(step) });
+        let (part, kind) = (Part::work(id(step), 0), nova_types::OutcomeKind::Completed);
+        play.tell(vec![Event::Ended(vec![End { part, kind, attempt: 1, result, error: None }])]).expect("it moves");
+    }
+    let failed = play.run.view(&play.plan).steps[&id("both")].error.clone().expect("it failed");
     assert_eq!(failed.code.as_str(), "too_large");
     play.prove();
 }

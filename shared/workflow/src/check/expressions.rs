@@ -111,14 +111,14 @@ fn wrong(read: &Read, site: &Site<'_>, workflow: &Workflow) -> Option<(usize, St
         Read::Root(root, at) if !site.place.offers(root) => {
             Some((*at, format!("`{root}` means nothing here; it can be read {}", offered_in(root))))
         }
-        Read::Root(Root::Step(step), at) if Some(step) == site.step => {
-            let instead = if site.place.offers(&Root::Result) { "; its result is `result` here" } else { "" };
-            Some((*at, format!("step `{step}` cannot read itself{instead}")))
-        }
-        Read::Root(Root::Step(step), at) if !workflow.steps.contains_key(step) => {
-            Some((*at, names::no_step(workflow, step.as_str())))
-        }
-        Read::Root(..) => None,
+        Read::Root(root, at) => match root.step() {
+            Some(step) if Some(step) == site.step => {
+                let instead = if site.place.offers(&Root::Result) { "; its result is `result` here" } else { "" };
+                Some((*at, format!("step `{step}` cannot read itself{instead}")))
+            }
+            Some(step) if !workflow.steps.contains_key(step) => Some((*at, names::no_step(workflow, step.as_str()))),
+            _ => None,
+        },
         Read::Step(name, at) => Some((*at, names::no_step(workflow, name))),
         Read::Unknown(word, at) => {
             let mut words: Vec<String> =

@@ -16,6 +16,8 @@ const MAX_BRACKETS: usize = 24;
 const MAX_OPERATORS: usize = 200;
 /// How deep the tree may be: evaluating a level takes up to 26 KiB of the stack, and threads have 2 MiB.
 const MAX_DEPTH: usize = 32;
+/// The fields of a step that are known without its result.
+const TOLD: [&str; 4] = ["status", "error", "count", "failed"];
 /// How deep loops (`map`, `filter`, `all`, `exists`, `exists_one`) may nest.
 const MAX_LOOPS: usize = 3;
 
@@ -165,7 +167,7 @@ impl Walk<'_> {
 
     fn expr(&mut self, node: &mut IdedExpr) {
         if let Some(step) = self.step_named(node) {
-            return self.step(node, step);
+            return self.step(node, step, Root::Step);
         }
         let id = node.id;
         match &mut node.expr {
@@ -174,6 +176,9 @@ impl Walk<'_> {
                 node.expr = Expr::Ident(self.ident(id, name));
             }
             Expr::Select(select) => {
+                if let Some(step) = self.step_named(&select.operand).filter(|_| TOLD.contains(&select.field.as_str())) {
+                    return self.step(&mut select.operand, step, Root::Told);
+                }
                 if matches!(&select.operand.expr, Expr::Ident(name) if name == "steps" && !self.locals.contains(name)) {
                     let name = &select.field;
                     let message = format!(
@@ -222,14 +227,16 @@ impl Walk<'_> {
         }
     }
 
-    fn step(&mut self, node: &mut IdedExpr, name: String) {
+    fn step(&mut self, node: &mut IdedExpr, name: String, root: impl FnOnce(StepId) -> Root) {
         // Selections are placed at their dot; what a person looks for is the word before.
         let at = named_before(self.source, self.at(node.id), "steps");
-        node.expr = Expr::Ident(format!("steps.{name}"));
-        self.reads.push(match StepId::new(name.as_str()) {
-            Ok(step) => Read::Root(Root::Step(step), at),
-            Err(_) => Read::Step(name, at),
-        });
+        match StepId::new(name.as_str()).map(root) {
+            Ok(root) => {
+                node.expr = Expr::Ident(root.word());
+                self.reads.push(Read::Root(root, at));
+            }
+            Err(_) => self.reads.push(Read::Step(name, at)),
+        }
     }
 
     /// Notes what a word reads; gives the word that is looked up.

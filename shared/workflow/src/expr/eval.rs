@@ -85,7 +85,7 @@ fn offset(source: &str, (line, column): (isize, isize)) -> usize {
 /// # Errors
 /// A failure with the code `bad_expression` that names the expression.
 pub(crate) fn eval(compiled: &Compiled, roots: &[(Root, Bound)]) -> Result<Value, Failure> {
-    let resolver = Resolver(roots.iter().map(|(root, bound)| (root.to_string(), bound)).collect());
+    let resolver = Resolver(roots.iter().map(|(root, bound)| (root.word(), bound)).collect());
     let evaluated = catch_unwind(AssertUnwindSafe(|| {
         effort::grant();
         let mut context = Context::with_env(env());
