@@ -12,7 +12,7 @@ use super::TaskOrder;
 use super::scope::Scope;
 use super::step::vote;
 use super::turn::Turn;
-use super::value::{bad, result_of, value};
+use super::value::{answer_of, bad, result_of, value};
 
 /// The work that a part is an instance of.
 pub(super) fn work_of<'p>(plan: &'p Plan, part: &Part) -> Option<&'p Work> {
@@ -72,6 +72,7 @@ fn scope_of<'t, 'a>(turn: &'t Turn<'a>, part: &Part) -> Result<Scope<'t, 'a>, Ev
     if part.role == Role::Undo {
         let result = match (&step.late, &step.ended) {
             (Some(late), _) => value(turn.data, &late.result)?,
+            (None, Some(ended)) if ended.partial => answer_of(&turn.run, turn.data, ended)?,
             (None, Some(ended)) => result_of(&turn.run, turn.data, ended)?,
             (None, None) => Value::Null,
         };

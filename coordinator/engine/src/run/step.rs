@@ -8,7 +8,7 @@ pub(super) mod task;
 pub(super) mod vote;
 pub(super) mod wait;
 
-use nova_types::StepId;
+use nova_types::{OutcomeKind, StepId};
 use nova_workflow::{End, Kind};
 
 use super::Stuck;
@@ -38,6 +38,19 @@ pub(super) fn advance(turn: &mut Turn<'_>, id: &StepId) -> Result<(), Stuck> {
         Kind::Loop(_) => repeat::advance(turn, id),
         Kind::Task(_) | Kind::Run(_) | Kind::Choice(_) | Kind::Wait(_) => Ok(()),
     }
+}
+
+/// Folds the end of a task of a step that is over: what it did is still to be undone some day.
+pub(super) fn late(turn: &mut Turn<'_>, end: &End) -> Result<(), Stuck> {
+    if end.kind != OutcomeKind::Completed || turn.plan.step(&end.part.step).undo.is_none() {
+        return Ok(());
+    }
+    match turn.plan.kind(&end.part.step) {
+        Kind::Task(_) | Kind::Run(_) | Kind::Loop(_) => task::late(turn, end),
+        Kind::Map(_) => map::late_one(turn, end)?,
+        Kind::Vote(_) | Kind::Join(_) | Kind::Choice(_) | Kind::Wait(_) => {}
+    }
+    Ok(())
 }
 
 /// Folds the end of a task of a step that is under way.

@@ -182,14 +182,15 @@ impl<'a> Turn<'a> {
 
     pub fn skip(&mut self, id: &StepId) {
         self.decisions.push(Decision::Skip { step: id.clone() });
-        self.end_step(id, StepStatus::Skipped, Answer::NULL, None, 0);
+        let is_undoable = self.plan.step(id).undo.is_some();
+        let answer = if is_undoable { self.so_far(id) } else { Answer::NULL };
+        self.end_step(id, StepStatus::Skipped, answer, None, 0);
     }
 
     /// Fails a step, and with it the run unless its definition says otherwise.
     pub fn fail(&mut self, id: &StepId, failure: Failure, attempts: u32) {
         self.decisions.push(Decision::Fail { step: id.clone(), failure: failure.clone() });
-        let list = self.run.steps.get(id).and_then(|step| step.map()).map(|map| map.list.clone());
-        let answer = list.map_or(Answer::NULL, Answer::List);
+        let answer = self.so_far(id);
         self.end_step(id, StepStatus::Failed, answer, Some(failure.clone()), attempts);
         if self.run.ending.is_none() && !self.is_tolerated(id) {
             let (step, failure) = (Some(id.clone()), Some(failure));
@@ -205,7 +206,26 @@ impl<'a> Turn<'a> {
         self.plan.step(id).on_failure == StepFailure::Continue || (!dependants.is_empty() && only_joins)
     }
 
+    /// What a step under way has done until now.
+    fn so_far(&self, id: &StepId) -> Answer {
+        match self.run.steps.get(id).map(|step| &step.active) {
+            Some(Active::Map(map)) => Answer::List(map.list.clone()),
+            Some(Active::Loop(repeat)) => Answer::Value((*repeat.last).clone()),
+            _ => Answer::NULL,
+        }
+    }
+
+    /// Whether a step under way has done part of its work, beside what an earlier run did of it.
+    fn is_half_done(&self, id: &StepId) -> bool {
+        match self.run.steps.get(id).map(|step| &step.active) {
+            Some(Active::Map(map)) => map.list.done.len() > map.kept,
+            Some(Active::Loop(repeat)) => repeat.done > 0,
+            _ => false,
+        }
+    }
+
     fn end_step(&mut self, id: &StepId, status: StepStatus, answer: Answer, failure: Option<Failure>, attempts: u32) {
+        let partial = status != StepStatus::Completed && self.is_half_done(id);
         self.unset_timer(id);
         if !self.run.steps.contains_key(id) {
             self.activate(id, Active::Plain);
@@ -213,7 +233,7 @@ impl<'a> Turn<'a> {
         let (at, order) = (self.at, Some(self.run.ended_steps));
         self.run.ended_steps += 1;
         let step = self.step_mut(id);
-        step.ended = Some(Shared::new(Ended { status, at, order, answer, failure, attempts }));
+        step.ended = Some(Shared::new(Ended { status, at, order, answer, failure, attempts, partial }));
         if step.is_idle() {
             step.active = Active::Plain;
         }

@@ -39,10 +39,11 @@ fn loaded(data: &dyn Data, blob: &BlobName) -> Result<Arc<Value>, EvalError> {
 /// How many bytes must be loaded to put the result of a step together. Only the record counts, not what is loaded already:
 /// whoever asks is told the same.
 pub(super) fn weight_of(run: &Run, ended: &Ended) -> u64 {
+    if ended.status == StepStatus::Completed { weight_of_answer(run, ended) } else { 0 }
+}
+
+fn weight_of_answer(run: &Run, ended: &Ended) -> u64 {
     let size = |datum: &Datum| super::state::blob_of(datum).map_or(0, |blob| blob.size);
-    if ended.status != StepStatus::Completed {
-        return 0;
-    }
     match &ended.answer {
         Answer::Value(datum) => size(datum),
         Answer::List(list) => list.segments.iter().map(|segment| size(&segment.results)).sum(),
@@ -67,7 +68,12 @@ pub(super) fn result_of(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Val
     if ended.status != StepStatus::Completed {
         return Ok(Value::Null);
     }
-    bearable(weight_of(run, ended))?;
+    answer_of(run, data, ended)
+}
+
+/// What a step that ended has done, however it ended.
+pub(super) fn answer_of(run: &Run, data: &dyn Data, ended: &Ended) -> Result<Value, EvalError> {
+    bearable(weight_of_answer(run, ended))?;
     match &ended.answer {
         Answer::Value(datum) => value(data, datum),
         Answer::List(list) => list_of(data, list).map(Value::Array),

@@ -85,6 +85,47 @@ fn an_undo_whose_input_cannot_be_made_is_told() {
 }
 
 #[test]
+fn what_a_map_did_before_it_failed_is_undone() {
+    let play = check(
+        json!({
+            "m": {"map": {"over": "[1, 2, 3, 4]", "do": {"skill": "x"}}, "undo": {"skill": "u", "input": "${result}"}},
+            "n": {"map": {"over": "[1, 2]", "do": {"skill": "x"}}, "undo": {"skill": "u"}},
+        }),
+        &[
+            ("start", "start m 0..4; start n 0..2; running"),
+            ("m.1=2", ""),
+            ("m.0!bad", "fail m bad; cancel m.2; cancel m.3; cancel n.0; cancel n.1; undoing"),
+            // One ended too late to be cancelled; of the other map nothing was done.
+            ("m.3=4, n.0~", ""),
+            ("m.2~, n.1~", "fail n cancelled; start undo m"),
+            ("undo m=1", "end failed"),
+        ],
+    );
+    assert_eq!(play.input_of("m", nova_workflow::Role::Undo, 0), json!([null, 2, null, 4]));
+    let view = play.run.view(&play.plan);
+    assert_eq!(
+        (view.steps[&crate::play::id("m")].undone, view.steps[&crate::play::id("n")].undone),
+        (Some(true), None)
+    );
+}
+
+#[test]
+fn what_a_loop_did_before_it_failed_is_undone() {
+    let repeat = json!({"loop": {"do": {"skill": "x"}, "until": "false", "max": 3}, "undo": {"skill": "u", "input": "${result}"}});
+    let play = check(
+        json!({"l": repeat}),
+        &[
+            ("start", "start l; running"),
+            ("l=1", "start l 1..2"),
+            ("l.1!bad", "fail l bad; start undo l; undoing"),
+            ("undo l=1", "end failed"),
+        ],
+    );
+    assert_eq!(play.input_of("l", nova_workflow::Role::Undo, 0), json!(1));
+    check(json!({"l": repeat}), &[("start", "start l; running"), ("l!bad", "fail l bad; end failed")]);
+}
+
+#[test]
 fn a_map_is_undone_once_with_its_list() {
     let play = check(
         json!({

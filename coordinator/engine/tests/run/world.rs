@@ -71,6 +71,8 @@ pub struct World {
     undone: Vec<StepId>,
     /// Steps that were skipped under way and completed all the same.
     late: BTreeSet<StepId>,
+    /// Maps and loops of which at least one task completed.
+    begun: BTreeSet<StepId>,
     /// How many tasks ended.
     pub ends: usize,
     /// Large values that nobody wanted yet.
@@ -93,6 +95,7 @@ impl World {
             done: Vec::new(),
             undone: Vec::new(),
             late: BTreeSet::new(),
+            begun: BTreeSet::new(),
             ends: 0,
             store: BTreeMap::new(),
         }
@@ -281,8 +284,17 @@ impl World {
     }
 
     fn note_late(&mut self, event: &Event) {
+        if let Event::Items(items) = event
+            && !items.done.items.is_empty()
+        {
+            self.begun.insert(items.step.clone());
+        }
         let Event::Ended(ends) = event else { return };
         for End { part, kind, .. } in ends {
+            let is_part = matches!(self.play.plan.kind(&part.step), Kind::Map(_) | Kind::Loop(_));
+            if is_part && part.role == Role::Work && *kind == OutcomeKind::Completed {
+                self.begun.insert(part.step.clone());
+            }
             let is_task = matches!(self.play.plan.kind(&part.step), Kind::Task(_) | Kind::Run(_));
             let is_late = part.role == Role::Work && self.ended.get(&part.step) == Some(&StepStatus::Skipped);
             if is_task && is_late && *kind == OutcomeKind::Completed {
@@ -295,7 +307,7 @@ impl World {
     fn note(&mut self, decision: &Decision) {
         match decision {
             Decision::Start { step, role: Role::Undo, .. } => {
-                let was_done = self.done.contains(step) || self.late.contains(step);
+                let was_done = self.done.contains(step) || self.is_half_done(step);
                 assert!(was_done, "{step} is undone and has not completed");
                 assert!(!self.undone.contains(step), "{step} is undone twice");
                 self.undone.push(step.clone());
@@ -313,16 +325,22 @@ impl World {
             Decision::Fail { step, .. } => self.end_once(step, StepStatus::Failed),
             Decision::Skip { step } => self.end_once(step, StepStatus::Skipped),
             Decision::End(_) => {
-                let seen: Vec<_> = self.undone.iter().filter(|step| !self.late.contains(step)).cloned().collect();
+                let seen: Vec<_> = self.undone.iter().filter(|step| self.done.contains(step)).cloned().collect();
                 assert_eq!(self.asks_undone(), seen, "undo goes back as the steps came");
                 let is_bad = self.play.run.status() != nova_types::RunStatus::Completed;
                 let with_undo = |step: &&StepId| self.play.plan.step(step).undo.is_some();
-                for step in self.late.iter().filter(with_undo).filter(|_| is_bad) {
-                    assert!(self.undone.contains(step), "{step} was done, late, and is not undone");
+                let steps = self.play.plan.order().iter();
+                for step in steps.filter(with_undo).filter(|step| is_bad && self.is_half_done(step)) {
+                    assert!(self.undone.contains(step), "{step} was done, in part or late, and is not undone");
                 }
             }
             _ => {}
         }
+    }
+
+    /// Whether something of a step was done, and it did not complete.
+    fn is_half_done(&self, step: &StepId) -> bool {
+        !self.done.contains(step) && (self.late.contains(step) || self.begun.contains(step))
     }
 
     fn needs_ended(&self, step: &StepId) {

@@ -14,7 +14,7 @@ pub(super) fn fold(turn: &mut Turn<'_>, ends: &[End]) -> Result<(), Stuck> {
             if turn.run.is_active(&part.step) {
                 step::ended(turn, end)?;
             } else {
-                step::task::late(turn, end);
+                step::late(turn, end)?;
             }
         }
     }

@@ -17,10 +17,12 @@ pub(super) fn fold(turn: &mut Turn<'_>, items: &Items) -> Result<(), Stuck> {
             fresh.push((place, *item));
         }
     }
-    if was_active && !fresh.is_empty() {
+    // What was done when the map was over is still to be undone some day.
+    let is_undoable = turn.plan.step(id).undo.is_some();
+    if (was_active || is_undoable) && !fresh.is_empty() {
         let segment =
             if fresh.len() == items.done.items.len() { items.done.clone() } else { part(turn, items, &fresh)? };
-        map::done(turn, id, segment);
+        if was_active { map::done(turn, id, segment) } else { map::late(turn, id, segment) }
     }
     for lost in &items.failed {
         if turn.close(id, Role::Work, lost.item) && was_active {

@@ -41,7 +41,7 @@ fn keep(turn: &mut Turn<'_>, started: &Started) {
             Kept::Items { .. } => continue,
         };
         let mut step = StepRun::new(turn.plan.kind(id).as_str(), turn.at, Active::Plain);
-        let ended = Ended { status, at: turn.at, order: None, answer, failure: None, attempts: 0 };
+        let ended = Ended { status, at: turn.at, order: None, answer, failure: None, attempts: 0, partial: false };
         step.ended = Some(Shared::new(ended));
         turn.run.steps.insert(id.clone(), Shared::new(step));
     }

@@ -79,6 +79,9 @@ pub(in crate::run) enum Active {
 pub(in crate::run) struct MapState {
     /// How many items it has; one object for the life of the map, so that its list can be remembered by it.
     pub count: Shared<u32>,
+    /// How many of them an earlier run did.
+    #[serde(default)]
+    pub kept: u32,
     pub todo: Ranges,
     pub list: List,
     /// The first that failed.
@@ -121,6 +124,8 @@ pub(in crate::run) enum Cast {
 pub(in crate::run) struct LoopState {
     /// The next round.
     pub next: u32,
+    /// How many rounds completed.
+    pub done: u32,
     pub last: Shared<Datum>,
 }
 
@@ -147,6 +152,10 @@ pub(in crate::run) struct Ended {
     pub failure: Option<Failure>,
     #[serde(default)]
     pub attempts: u32,
+    /// It did not complete, but part of its work was done in this run and is in the answer: nobody sees that, but an undo
+    /// must reverse it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// How a step stands, as expressions and people see it.
@@ -212,7 +221,7 @@ impl StepRun {
 
     /// Its place in the order of ends, when its work was done in this run.
     pub fn done_in_order(&self) -> Option<u32> {
-        let ended = self.ended.as_ref().filter(|ended| ended.status == StepStatus::Completed);
+        let ended = self.ended.as_ref().filter(|ended| ended.status == StepStatus::Completed || ended.partial);
         self.late.as_ref().map(|late| late.order).or_else(|| ended.and_then(|ended| ended.order))
     }
 

@@ -38,10 +38,11 @@ pub(in crate::run) fn begin(turn: &mut Turn<'_>, id: &StepId, map: &Map) -> Resu
     for item in done.iter() {
         todo.remove(item);
     }
+    let kept = done.len();
     let list = List { count, done, failed: Ranges::default(), segments };
     let count = Shared::new(count);
     turn.memo.borrow_mut().lists.insert(id.clone(), (count.clone(), items));
-    turn.activate(id, Active::Map(MapState { count, todo, list, failures: Vec::new(), attempts: 0 }));
+    turn.activate(id, Active::Map(MapState { count, kept, todo, list, failures: Vec::new(), attempts: 0 }));
     advance(turn, id, map)
 }
 
@@ -141,21 +142,49 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, end: &End) -> Result<(), Stuck>
         failed(state(turn, id), item, failure_of(end), end.attempt);
         return Ok(());
     }
-    // A segment's object would hold a list; this one holds a single result.
-    match own(value(turn.data, &end.result))? {
-        Ok(result) => done(turn, id, Segment { items: vec![item], results: Datum::Inline(vec![result].into()) }),
+    match segment(turn, end)? {
+        Ok(segment) => done(turn, id, segment),
         Err(failure) => failed(state(turn, id), item, failure, end.attempt),
+    }
+    Ok(())
+}
+
+/// One item's result, as of several.
+fn segment(turn: &Turn<'_>, end: &End) -> Result<Result<Segment, Failure>, Stuck> {
+    // A segment's object would hold a list; this one holds a single result.
+    let results = own(value(turn.data, &end.result))?.map(|result| Datum::Inline(vec![result].into()));
+    Ok(results.map(|results| Segment { items: vec![end.part.index], results }))
+}
+
+/// Folds the completion of one item when the map was over.
+pub(in crate::run) fn late_one(turn: &mut Turn<'_>, end: &End) -> Result<(), Stuck> {
+    if let Ok(segment) = segment(turn, end)? {
+        late(turn, &end.part.step, segment);
     }
     Ok(())
 }
 
 /// Folds completed items; they are off the books already.
 pub(in crate::run) fn done(turn: &mut Turn<'_>, id: &StepId, segment: Segment) {
-    let list = &mut state(turn, id).list;
-    for item in &segment.items {
-        list.done.insert(*item);
+    state(turn, id).list.push(segment);
+}
+
+impl List {
+    fn push(&mut self, segment: Segment) {
+        for item in &segment.items {
+            self.done.insert(*item);
+        }
+        self.segments.push(segment);
     }
-    list.segments.push(segment);
+}
+
+/// Folds items that completed when the map was over.
+pub(in crate::run) fn late(turn: &mut Turn<'_>, id: &StepId, segment: Segment) {
+    let Some(ended) = turn.step_mut(id).ended.as_mut().map(Shared::to_mut) else { return };
+    if let Answer::List(list) = &mut ended.answer {
+        list.push(segment);
+        ended.partial = true;
+    }
 }
 
 /// Folds a failed item; it is off the books already.

@@ -19,7 +19,7 @@ pub(in crate::run) fn begin(turn: &mut Turn<'_>, id: &StepId) -> Result<(), Stuc
     if turn.room() == 0 {
         return Ok(());
     }
-    turn.activate(id, Active::Loop(LoopState { next: 0, last: Shared::new(Datum::NULL) }));
+    turn.activate(id, Active::Loop(LoopState { next: 0, done: 0, last: Shared::new(Datum::NULL) }));
     advance(turn, id)
 }
 
@@ -47,6 +47,10 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, repeat: &Loop, end: &End) -> Re
         turn.fail(id, failure_of(end), end.attempt);
         return Ok(());
     }
+    if let Active::Loop(state) = &mut turn.step_mut(id).active {
+        state.done += 1;
+        state.last = Shared::new(end.result.clone());
+    }
     let result = own(value(turn.data, &end.result))?;
     let holds = match result {
         Ok(result) => {
@@ -62,9 +66,6 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, repeat: &Loop, end: &End) -> Re
             turn.fail(id, failure(CODE, why), end.attempt);
         }
         Ok(false) => {
-            if let Active::Loop(state) = &mut turn.step_mut(id).active {
-                state.last = Shared::new(end.result.clone());
-            }
             if let Some(pause) = repeat.pause.filter(|_| turn.run.ending.is_none()) {
                 turn.set_timer(id, Timer::Round(id.clone(), round + 1), turn.at.plus(pause.0));
             }

@@ -1,7 +1,7 @@
 //! One task, or one child run.
 
 use nova_types::{OutcomeKind, StepId};
-use nova_workflow::{End, Kind, Part};
+use nova_workflow::{End, Part};
 
 use crate::run::Stuck;
 use crate::run::ending::failure_of;
@@ -27,12 +27,10 @@ pub(in crate::run) fn ended(turn: &mut Turn<'_>, end: &End) {
     }
 }
 
-/// Folds an end that came when the step was over. Where a join skipped it, what it did is still to be undone some day.
+/// Folds a completion that came when a join had skipped the step.
 pub(in crate::run) fn late(turn: &mut Turn<'_>, end: &End) {
     let id = &end.part.step;
-    let is_task = matches!(turn.plan.kind(id), Kind::Task(_) | Kind::Run(_));
-    let is_undoable = is_task && turn.run.is_skipped(id) && turn.plan.step(id).undo.is_some();
-    if is_undoable && end.kind == OutcomeKind::Completed {
+    if turn.run.is_skipped(id) {
         let order = turn.run.ended_steps;
         turn.run.ended_steps += 1;
         turn.step_mut(id).late = Some(Shared::new(Late { order, result: end.result.clone() }));
