@@ -55,6 +55,9 @@ async fn a_keyed_queue_is_shown_paused_and_purged_with_its_partitions() {
     assert!(queue.oldest().is_some());
     let lanes: Vec<_> = queue.lanes.iter().filter(|lane| lane.waiting > 0).collect();
     assert!(matches!(lanes[..], [lane] if matches!(lane.of, LaneOf::Partition(_)) && lane.waiting == 3), "{lanes:?}");
+    let keys = client.keys(&queue).await.expect("readable");
+    let told: Vec<_> = keys.keys.iter().map(|key| (key.key.as_str(), key.tasks)).collect();
+    assert_eq!((told, keys.is_cut), (vec![("order/7", 3)], false));
     assert_eq!(client.find_skill(&id("t2")).await.expect("found"), skill("echo"));
     let (view, why) = client.why(&skill("echo"), &id("t2")).await.expect("there");
     assert_eq!(view.state, TaskState::Available);
@@ -128,6 +131,10 @@ async fn a_key_runs_as_many_at_once_as_it_may_and_holds_up_no_other() {
     let (view, why) = client.why(&skill("shell"), &id("hot5")).await.expect("there");
     assert_eq!(view.state, TaskState::Available, "it was handed to the owner, and waits for its key");
     assert!(why.iter().any(|reason| matches!(reason, Reason::KeyBusy { .. })), "{why:?}");
+    // What the owner holds for its key counts, what has ended does not.
+    let queue = client.queue(&skill("shell")).await.expect("readable");
+    let keys = client.keys(&queue).await.expect("readable").keys;
+    assert_eq!(keys.iter().map(|key| (key.key.as_str(), key.tasks)).collect::<Vec<_>>(), [("hot", 40)]);
     std::fs::write(folder.path().join("go"), "").expect("writable");
     for n in 0..40 {
         fleet.outcome("shell", &format!("ops.hot{n}")).await;

@@ -1,6 +1,6 @@
 //! `nova queue show`: one queue with its three priorities and the partitions of its keys.
 
-use nova_client::LaneView;
+use nova_client::{KeyView, LaneView, QueueView};
 use nova_types::Skill;
 use serde::Serialize;
 
@@ -15,6 +15,21 @@ use crate::out::{Out, Row, rounded};
 pub(crate) struct Args {
     /// The queue's skill
     skill: Skill,
+    /// Show the keys that have tasks which have not ended, those with most first; of a keyed skill
+    #[arg(long)]
+    keys: bool,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Key(KeyView);
+
+impl Row for Key {
+    const TITLES: &'static [&'static str] = &["key", "partition", "tasks", "oldest"];
+    fn cells(&self, out: &Out) -> Vec<String> {
+        let key = &self.0;
+        vec![key.key.clone(), format!("k{}", key.partition), key.tasks.to_string(), out.moment(key.oldest)]
+    }
 }
 
 #[derive(Serialize)]
@@ -41,6 +56,9 @@ impl Row for Lane {
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let view = cx.client.queue(&args.skill).await?;
+    if args.keys {
+        return keys(&cx, &view).await;
+    }
     if cx.out.is_json() {
         cx.out.json(&Line::of(view))?;
         return Ok(Exit::OK);
@@ -55,5 +73,19 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     ));
     let lanes: Vec<Lane> = view.lanes.into_iter().map(Lane).collect();
     cx.out.list(&lanes, "it has no priorities: nova provision check")?;
+    Ok(Exit::OK)
+}
+
+async fn keys(cx: &Cx, view: &QueueView) -> Result<Exit, Failure> {
+    if view.policy.keyed.is_none() {
+        let text = format!("skill `{}` is not keyed: its tasks have no keys", view.skill);
+        return Err(Failure::new(Exit::REFUSED, "not_keyed", text));
+    }
+    let found = cx.client.keys(view).await?;
+    let keys: Vec<Key> = found.keys.into_iter().map(Key).collect();
+    cx.out.list(&keys, "no key has a task that has not ended")?;
+    if found.is_cut {
+        cx.out.say("there are more tasks than were looked at: 10,000");
+    }
     Ok(Exit::OK)
 }
