@@ -9,7 +9,7 @@ use nova_types::RunStatus;
 use nova_workflow::{Decision, Event, Transition};
 use serde_json::json;
 
-use super::which::{RunFilterArgs, RunWord};
+use super::which::{RunFilterArgs, RunWord, seek};
 use crate::confirm::confirm;
 use crate::cx::Cx;
 use crate::exit::Exit;
@@ -67,7 +67,7 @@ impl Which {
         if filter.statuses.is_empty() {
             filter.statuses = fit.to_vec();
         }
-        let rows = cx.client.runs(&filter).await?;
+        let rows = seek(cx, &filter).await?.rows;
         if !rows.is_empty() {
             let of = if rows.len() == 1 { "1 run".to_owned() } else { format!("{} runs", rows.len()) };
             confirm(self.yes, &format!("{} {of}?", capitalised(verb))).await?;

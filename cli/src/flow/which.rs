@@ -1,6 +1,6 @@
 //! A run on the command line, and flags that say which runs are meant.
 
-use nova_client::{QueryError, RunFilter, RunRow};
+use nova_client::{QueryError, RunFilter, RunList, RunRow, RunsSought};
 use nova_types::{Name, RunId, RunStatus, TaskId, WorkflowName, run_skill};
 
 use crate::clock;
@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::filter::CommonArgs;
 use crate::moment::Moment;
+use crate::progress::Progress;
 
 /// A run as a person writes it: its own id, or that of the task it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +125,19 @@ impl RunFilterArgs {
             until: self.until.map(|until| until.past(clock::now())),
             labels: self.common.labels(),
             limit: self.common.limit.unwrap_or(limit),
+            ..RunFilter::default()
         }
     }
+}
+
+/// Seeks runs, and shows how far it is while that takes long.
+pub(crate) async fn seek(cx: &Cx, filter: &RunFilter) -> Result<RunList, Failure> {
+    let progress = Progress::spinner(&cx.out, "looking for runs");
+    let told = |sought: RunsSought| {
+        let (looked, back_to) = (sought.transitions, cx.out.moment(sought.back_to));
+        progress.note(format!("looking for runs: {looked} transitions, back to {back_to}"));
+    };
+    Ok(cx.client.seek_runs(filter, told).await?)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub use queue::{LaneOf, LaneView, QueueView};
 pub use redrive::{Redrive, RedriveError, Redriven};
 pub use run::{Answer, OrderAccepted, StartRun, StartedRun};
 pub use run_history::{Recorded, RunFeed};
-pub use run_list::{RunFilter, RunRow};
+pub use run_list::{RunFilter, RunList, RunRow, RunsSought};
 pub use schedule::{ScheduleError, ScheduleOptions, ScheduleReceipt};
 pub use schedule_list::{ScheduleEntry, ScheduleFilter};
 pub use show::TaskView;

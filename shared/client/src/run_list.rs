@@ -28,6 +28,8 @@ pub struct RunFilter {
     pub labels: BTreeMap<String, String>,
     /// At most so many. Default 100.
     pub limit: usize,
+    /// At most so many messages of the stream of runs are looked at, the newest. Default: all.
+    pub depth: u64,
 }
 
 impl Default for RunFilter {
@@ -40,9 +42,33 @@ impl Default for RunFilter {
             until: None,
             labels: BTreeMap::new(),
             limit: 100,
+            depth: u64::MAX,
         }
     }
 }
+
+/// How far a listing of runs has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunsSought {
+    /// How many transitions were looked at.
+    pub transitions: u64,
+    /// When the oldest of them was stored.
+    pub back_to: UnixMillis,
+}
+
+/// The runs that were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunList {
+    /// The runs, those that moved last first.
+    pub rows: Vec<RunRow>,
+    /// What was looked at; `None` of nothing.
+    pub sought: Option<RunsSought>,
+    /// Whether older transitions were left out for the sake of [`RunFilter::depth`].
+    pub is_cut: bool,
+}
+
+/// How many transitions are looked at between two reports.
+const REPORT_EVERY: u64 = 1000;
 
 impl RunFilter {
     /// Whether a run is meant, the limit aside.
@@ -89,17 +115,39 @@ impl Client {
     /// # Errors
     /// [`QueryError::Broker`]; safe to call again.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, QueryError> {
+        Ok(self.seek_runs(filter, |_| {}).await?.rows)
+    }
+
+    /// The same, and tells how far it has come: a filter that few runs pass reads long.
+    ///
+    /// # Errors
+    /// [`QueryError::Broker`]; safe to call again.
+    pub async fn seek_runs(
+        &self,
+        filter: &RunFilter,
+        mut progress: impl FnMut(RunsSought) + Send,
+    ) -> Result<RunList, QueryError> {
         let failed = || QueryError::broker("list the runs");
         let broker = &*self.inner.broker;
         let Some(stream) = broker.stream(assets::RUNS.to_owned()).await.map_err(failed())? else {
-            return Ok(Vec::new());
+            return Ok(RunList { rows: Vec::new(), sought: None, is_cut: false });
         };
-        let depth = stream.last_sequence + 1 - stream.first_sequence.max(1).min(stream.last_sequence + 1);
+        let held = stream.last_sequence + 1 - stream.first_sequence.max(1).min(stream.last_sequence + 1);
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
+        let mut sought: Option<RunsSought> = None;
+        let mut is_cut = filter.depth < held;
+        let depth = held.min(filter.depth);
         walk_back(broker, assets::RUNS, subject::ALL_RUNS, stream.last_sequence, depth, |stored| {
+            let transitions = sought.map_or(1, |sought| sought.transitions + 1);
+            let now = RunsSought { transitions, back_to: stored.at };
+            sought = Some(now);
+            if transitions.is_multiple_of(REPORT_EVERY) {
+                progress(now);
+            }
             // What did not move since then did not start since then.
             if filter.since.is_some_and(|since| stored.at < since) {
+                is_cut = false;
                 return ControlFlow::Break(());
             }
             // The newest transition of a run comes first, and says it all.
@@ -107,11 +155,13 @@ impl Client {
             if run.is_some_and(|run| seen.insert(run)) {
                 rows.extend(RunRow::read(&stored).ok().filter(|row| filter.matches(row)));
             }
-            until(rows.len(), filter.limit)
+            let next = until(rows.len(), filter.limit);
+            is_cut &= next.is_continue();
+            next
         })
         .await
         .map_err(failed())?;
-        Ok(rows)
+        Ok(RunList { rows, sought, is_cut })
     }
 
     /// A run as its last transition left it.

@@ -1,6 +1,6 @@
 //! `nova run ls`: runs, those that moved last first.
 
-use nova_client::RunRow;
+use nova_client::{RunList, RunRow};
 use nova_types::{RunId, RunStatus, StepId, TaskId, UnixMillis, WorkflowName};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::cx::Cx;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::flow::which::RunFilterArgs;
+use crate::flow::which::{RunFilterArgs, seek};
 use crate::out::{Out, Row};
 
 /// List runs, those that moved last first
@@ -17,7 +17,8 @@ use crate::out::{Out, Row};
   nova run ls --status failed --workflow review --since 1d
   nova run ls --key 4711 --json
 
---limit is 100 unless it is given.")]
+--limit is 100 unless it is given. Without --since the newest 200,000 messages of the stream of runs
+are looked at, with it as many as it takes.")]
 pub(crate) struct Args {
     #[command(flatten)]
     filter: RunFilterArgs,
@@ -85,13 +86,23 @@ impl Row for Line {
     }
 }
 
+/// How many messages are looked at unless it is said how far: seconds, not minutes, on a broker that holds a month of runs.
+const DEPTH: u64 = 200_000;
+
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
-    let filter = args.filter.filter(100);
-    let rows = cx.client.runs(&filter).await?;
-    let is_cut = rows.len() == filter.limit;
+    let mut filter = args.filter.filter(100);
+    if filter.since.is_none() {
+        filter.depth = DEPTH;
+    }
+    let RunList { rows, sought, is_cut } = seek(&cx, &filter).await?;
+    let is_full = rows.len() == filter.limit;
     let lines: Vec<Line> = rows.into_iter().map(Line::of).collect();
     cx.out.list(&lines, "no runs")?;
-    if is_cut && cx.out.shape() == crate::out::Shape::Table {
+    if let Some(sought) = sought.filter(|_| is_cut) {
+        let back_to = cx.out.moment(sought.back_to);
+        cx.out.say(format!("looked at what moved since {back_to}; further back: --since WHEN"));
+    }
+    if is_full && cx.out.shape() == crate::out::Shape::Table {
         cx.out.say(format!("there may be more than these {}: --limit N", lines.len()));
     }
     Ok(Exit::OK)

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::flow::replay::Replay;
 use crate::flow::told;
-use crate::flow::which::{RunFilterArgs, RunWord};
+use crate::flow::which::{RunFilterArgs, RunWord, seek};
 use crate::progress::Progress;
 
 /// Verify recorded runs: fold their history again, and compare every decision
@@ -21,14 +21,14 @@ use crate::progress::Progress;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   nova run verify cli.018f2c
-  nova run verify --all --since 1d --json
+  nova run verify --since 1d --json
 
 Exits 1 when a run does not hold. On stdout one line for each run.")]
 pub(crate) struct Args {
     /// The runs, by their id or that of their task
-    #[arg(value_name = "RUN", required_unless_present = "all")]
+    #[arg(value_name = "RUN")]
     runs: Vec<RunWord>,
-    /// Every run the filter finds
+    /// Every run
     #[arg(long, conflicts_with = "runs")]
     all: bool,
     #[command(flatten)]
@@ -36,11 +36,15 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
-    let rows = if args.all {
-        cx.client.runs(&args.filter.filter(usize::MAX)).await?
+    let rows = if args.runs.is_empty() {
+        if !args.filter.is_narrow() && !args.all {
+            let text = "which runs? give a RUN, a filter such as --status, --workflow or --key, or --all";
+            return Err(Failure::usage(text));
+        }
+        seek(&cx, &args.filter.filter(usize::MAX)).await?.rows
     } else {
         if args.filter.is_narrow() {
-            return Err(Failure::usage("a filter is for --all: give either runs or --all"));
+            return Err(Failure::usage("give either runs or a filter, not both"));
         }
         let mut rows = Vec::new();
         for run in &args.runs {

@@ -93,7 +93,13 @@ async fn a_list_has_each_run_once_as_it_last_was(fleet: Fleet) {
     assert_eq!(listed(RunFilter { key: Some("key-a".into()), ..all.clone() }).await, ["a=paused"]);
     let labels = [("run".to_owned(), "c".to_owned())].into();
     assert_eq!(listed(RunFilter { labels, ..all.clone() }).await, ["c=running"]);
-    assert!(listed(RunFilter { until: Some(UnixMillis(1_000)), ..all }).await.is_empty());
+    assert!(listed(RunFilter { until: Some(UnixMillis(1_000)), ..all.clone() }).await.is_empty());
+    // Of the newest message alone only its run is found, and what was left out is told; not when there was enough.
+    let seek = async |filter: RunFilter| fleet.client.seek_runs(&filter, |_| {}).await.expect("read");
+    let newest = seek(RunFilter { depth: 1, ..all.clone() }).await;
+    assert_eq!((newest.rows.len(), newest.is_cut, newest.sought.map(|sought| sought.transitions)), (1, true, Some(1)));
+    assert!(!seek(RunFilter { depth: 1, limit: 1, ..all.clone() }).await.is_cut);
+    assert!(!seek(all).await.is_cut);
 }
 
 async fn more_runs_than_a_page_are_all_listed(fleet: Fleet) {
