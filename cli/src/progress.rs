@@ -40,6 +40,14 @@ impl Progress {
         }
     }
 
+    /// Writes something while the bar is out of the way: on a terminal it would stand in the middle of the line.
+    pub(crate) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
     /// Tells what is done now.
     pub(crate) fn note(&self, note: impl Into<String>) {
         if let Some(bar) = &self.0 {

@@ -129,10 +129,10 @@ async fn by_filter(cx: &Cx, args: &Args) -> Result<Exit, Failure> {
             Ok(done) if cx.out.is_json() => {
                 cx.out.json(&json!({ "task": done.task, "skill": done.skill, "accepted": true }))?;
             }
-            Ok(done) => cx.out.line(done.task.to_string())?,
+            Ok(done) => progress.beside(|| cx.out.line(done.task.to_string()))?,
             Err(error) => {
                 failed += 1;
-                cx.out.fail(&error.into());
+                progress.beside(|| cx.out.fail(&error.into()));
             }
         }
     }

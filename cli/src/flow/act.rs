@@ -99,17 +99,17 @@ where
         done += 1;
         progress.at(done);
         match answer {
-            Ok(line) => cx.out.line(line)?,
+            Ok(line) => progress.beside(|| cx.out.line(line))?,
             Err(failure) if count == 1 => return Err(failure),
             Err(failure) => {
-                cx.out.fail(&failure);
+                progress.beside(|| cx.out.fail(&failure));
                 failed = Some(failure.exit);
             }
         }
     }
     drop(progress);
     if count > 1 || !which.is_by_id() {
-        cx.out.say(format!("{count} runs"));
+        cx.out.say(if count == 1 { "1 run".to_owned() } else { format!("{count} runs") });
     }
     Ok(failed.unwrap_or(Exit::OK))
 }

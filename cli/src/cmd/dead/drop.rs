@@ -46,10 +46,10 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
             Ok(was_there) if cx.out.is_json() => {
                 cx.out.json(&json!({ "task": task, "skill": skill, "dropped": was_there }))?;
             }
-            Ok(_) => cx.out.line(task.to_string())?,
+            Ok(_) => progress.beside(|| cx.out.line(task.to_string()))?,
             Err(error) => {
                 failed += 1;
-                cx.out.fail(&error.into());
+                progress.beside(|| cx.out.fail(&error.into()));
             }
         }
     }

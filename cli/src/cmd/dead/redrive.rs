@@ -59,11 +59,11 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
     let (mut done, mut failed) = (0, 0);
     while let Some(answer) = answers.next().await {
         match answer {
-            Ok(redriven) => show(&cx.out, &redriven)?,
+            Ok(redriven) => progress.beside(|| show(&cx.out, &redriven))?,
             Err(failure) if is_one => return Err(failure),
             Err(failure) => {
                 failed += 1;
-                cx.out.fail(&failure);
+                progress.beside(|| cx.out.fail(&failure));
             }
         }
         done += 1;

@@ -61,7 +61,7 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
                 held += 1;
                 folded += verified.transitions;
                 decided += verified.decisions;
-                tell_held(&cx, row, &verified)?;
+                progress.beside(|| tell_held(&cx, row, &verified))?;
             }
             Err(failure) if rows.len() == 1 => return Err(failure),
             Err(failure) => {
@@ -70,7 +70,8 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
                     cx.out
                         .json(&json!({ "run": row.summary.run, "holds": false, "code": failure.code, "why": why }))?;
                 }
-                cx.out.fail(&failure.while_trying(format!("verify run {}", row.summary.run)));
+                let failure = failure.while_trying(format!("verify run {}", row.summary.run));
+                progress.beside(|| cx.out.fail(&failure));
             }
         }
         progress.at(at as u64 + 1);

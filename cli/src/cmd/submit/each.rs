@@ -82,7 +82,7 @@ pub(super) async fn run(cx: &Cx, args: &Args, file: &str) -> Result<Exit, Failur
         tally.count(&answer);
         worst = worse(worst, &answer);
         progress.note(tally.to_text());
-        tell(&cx.out, number, &answer)?;
+        progress.beside(|| tell(&cx.out, number, &answer))?;
     }
     drop(answers);
     drop(progress);
