@@ -55,10 +55,10 @@ pub(crate) struct CommonArgs {
     /// Only since then: 1h, 2026-11-22T18:00:00Z
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<Moment>,
-    /// Only with this label; may be given several times. Tasks that ended carry none
+    /// Only with this label; may be given several times
     #[arg(long, short = 'l', value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
-    /// At most so many; of tasks, so many of each kind: scheduled, queued, ended
+    /// At most so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
 }

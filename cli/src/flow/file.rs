@@ -44,6 +44,8 @@ pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
         let file = std::fs::File::open(path).map_err(unreadable)?;
         file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
     }
+    // Cut within a character, it would not be told as what it is, too long.
+    let bytes = if bytes.len() > MAX_BYTES { String::from_utf8_lossy(&bytes).into_owned().into_bytes() } else { bytes };
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Failure::new(Exit::USAGE, "bad_file", format!("{name} is not UTF-8 from byte {at} on"))

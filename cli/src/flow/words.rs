@@ -1,6 +1,6 @@
 //! A step in words: what it does, and where it stands.
 
-use nova_engine::run::{StepStatus, StepView, WaitsFor};
+use nova_engine::run::{StepStatus, StepView, View, WaitsFor};
 use nova_types::{StepId, UnixMillis};
 use nova_workflow::{Kind, Plan, Work};
 
@@ -63,6 +63,14 @@ fn bar(step: &StepView) -> String {
     let full = (ended * BAR / total).min(BAR);
     let failed = if step.failed > 0 { format!(", {} failed", step.failed) } else { String::new() };
     format!("{}{} {}/{}{failed}", "━".repeat(full), "─".repeat(BAR - full), step.done, step.total)
+}
+
+/// Where a step stands. Nothing is waited for in a run that has ended.
+pub(crate) fn status(step: &StepView, view: &View) -> &'static str {
+    match step.status {
+        StepStatus::Waiting if view.ended.is_some() => "not begun",
+        status => status.as_str(),
+    }
 }
 
 /// How long a step took, or takes.

@@ -50,7 +50,7 @@ impl std::error::Error for Located {}
 pub fn parse(text: &str) -> Result<(Workflow, Positions), Vec<Located>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > MAX_BYTES {
-        let message = format!("the text has {} bytes; a workflow has at most {MAX_BYTES}", text.len());
+        let message = format!("the text is longer than the {MAX_BYTES} bytes a workflow may have");
         return Err(vec![Located { line: 1, column: 1, problem: Problem { path: String::new(), message, at: None } }]);
     }
     let root = tree::read(text).map_err(|found| vec![found])?;

@@ -150,7 +150,7 @@ impl StepLine {
         let step = &view.steps[id];
         let failed = if step.failed > 0 { format!(", {} failed", step.failed) } else { String::new() };
         let tasks = if step.total > 1 { format!("{}/{}{failed}", step.done, step.total) } else { String::new() };
-        let status = if step.kept { "kept" } else { step.status.as_str() };
+        let status = if step.kept { "kept" } else { words::status(step, view) };
         let undone = match step.undone {
             Some(true) => "undone",
             Some(false) => "undo failed",

@@ -21,9 +21,10 @@ use crate::task_arg::TaskArg;
   nova schedule backfill nightly --from 2026-11-01 --to 2026-11-08 --dry-run
   nova schedule backfill nightly --skill nova-run --from 7d --to 0s --yes
 
-Each moment's task has an id of its own, <name>-<Unix second>: what ran is reported as existing and not run
-again, for as long as its outcome is kept (a workflow's: its run). Moments are those of the schedule's own time
-zone; a local time that a change of clocks skips has none, one that comes twice has two.")]
+Each moment's task has an id of its own, <name>-<Unix second>: what ran is reported as existing and
+not run again, for as long as its outcome is kept (a workflow's: its run). Moments are those of the
+schedule's own time zone; a local time that a change of clocks skips has none, one that comes twice
+has two.")]
 pub(crate) struct Args {
     #[command(flatten)]
     task: TaskArg,

@@ -19,7 +19,9 @@ const SHOWN: usize = 100;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   nova task ls --state dead,cancelled --since 1h
-  nova task ls --skill echo --state available --label batch=7 --json")]
+  nova task ls --skill echo --state available --label batch=7 --json
+
+--limit holds for each kind: scheduled, queued, ended. Tasks that ended carry no labels.")]
 pub(crate) struct Args {
     /// Only of this skill
     #[arg(long, value_name = "SKILL")]

@@ -88,12 +88,25 @@ fn explain(mut path: String, said: &str) -> Problem {
 }
 
 /// A decoder's word for a type, in the words of definitions.
-fn plainly(said: &str) -> &str {
-    match said {
+fn plainly(said: &str) -> String {
+    let plain = match said {
         "sequence" | "a sequence" => "a list",
         "map" => "a map",
         "unit value" | "null" => "null",
+        "a boolean" => "true or false",
+        "a string" | "string" => "a text",
+        "u8" | "u16" | "u32" | "u64" => "a whole number from 0",
         word if word.starts_with("struct ") => "a map",
-        word => word,
-    }
+        word => {
+            let words = [
+                ("integer ", "the number "),
+                ("floating point ", "the number "),
+                ("string ", "the text "),
+                ("boolean ", "the value "),
+            ];
+            let said = words.into_iter().find_map(|(theirs, ours)| Some((ours, word.strip_prefix(theirs)?)));
+            return said.map_or_else(|| word.to_owned(), |(ours, rest)| format!("{ours}{rest}"));
+        }
+    };
+    plain.to_owned()
 }

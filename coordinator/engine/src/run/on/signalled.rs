@@ -14,7 +14,7 @@ pub(super) fn fold(turn: &mut Turn<'_>, name: &str, data: &Datum) {
         turn.ignore(format!("signal `{name}` came when the run was ending"));
     } else if wait::signalled(turn, name, data) {
     } else if wait::waits_for(turn, name).next().is_none() {
-        turn.ignore(format!("no step waits for signal `{name}` any more"));
+        turn.ignore(format!("no step waits for signal `{name}`, now or later"));
     } else if turn.run.signals.len() >= KEPT {
         turn.ignore(format!("signal `{name}` found {KEPT} kept before it"));
     } else {
