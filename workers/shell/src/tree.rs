@@ -156,15 +156,26 @@ pub fn count(tree: &[Process]) -> u32 {
 
 /// Memory of a tree in bytes.
 ///
-/// The sum of resident pages counts shared ones once per process, so it is never too low. Only when it passes `limit` is
-/// the costlier proportional share read, which counts each page once.
+/// The sum of resident pages counts shared ones once per process, so it is never too low. Only when it passes `limit` are
+/// the costlier proportional shares read, which count each page once; and twice, for they are read one after another, and
+/// when one ends in between, the shares of those that are read after it are larger.
 pub fn memory(tree: &[Process], limit: u64) -> u64 {
     let page = rustix::param::page_size() as u64;
     let resident = tree.iter().map(|p| p.rss_pages * page).sum();
     if resident <= limit {
         return resident;
     }
-    tree.iter().map(|p| proportional(p.pid).unwrap_or(p.rss_pages * page)).sum()
+    let shares = || tree.iter().map(|p| share(p, page)).sum();
+    let first: u64 = shares();
+    if first <= limit { first } else { first.min(shares()) }
+}
+
+/// The proportional share of one process; all its pages where that may not be read, and nothing once it is gone.
+fn share(process: &Process, page: u64) -> u64 {
+    proportional(process.pid).unwrap_or_else(|| {
+        let now = read(process.pid).filter(|now| now.started == process.started && !now.zombie);
+        now.map_or(0, |now| now.rss_pages * page)
+    })
 }
 
 fn proportional(pid: i32) -> Option<u64> {
@@ -257,6 +268,21 @@ mod tests {
         reused.started = 2;
         reused.own_ticks = 50;
         assert_eq!(ledger.observe(&[reused], 0), 150, "a number used again is another process");
+    }
+
+    #[test]
+    fn a_process_that_has_just_ended_holds_no_memory() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep starts");
+        let mut seen = read(child.id() as i32).expect("it runs");
+        seen.rss_pages = 1 << 20;
+        child.kill().expect("it is ours");
+        // First it waits to be noticed, then it is gone.
+        while read(seen.pid).is_some_and(|now| !now.zombie) {
+            moment();
+        }
+        assert_eq!(memory(std::slice::from_ref(&seen), 0), 0);
+        child.wait().expect("it is ours");
+        assert_eq!(memory(&[seen], 0), 0);
     }
 
     #[test]
