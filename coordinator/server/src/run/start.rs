@@ -86,8 +86,11 @@ pub(crate) async fn handle(runs: &Arc<Runs>, delivery: Delivery) -> Settle {
     };
     match start {
         // Its letter may be missing still: to bury it again is safe.
-        Err(Refused::Dead { code, why }) => refuse(runs, &delivery, &task.id, &code, &why).await,
-        _ if has_outcome => Settle::Ack,
+        Err(Refused::Dead { code, why }) => match refuse(runs, &delivery, &task.id, &code, &why).await {
+            Settle::Ack => forgo(runs, &delivery, &task, &run).await,
+            other => other,
+        },
+        _ if has_outcome => forgo(runs, &delivery, &task, &run).await,
         Err(Refused::Later { why, pause }) => put_off(&task, &why, pause),
         Ok((start, plan)) => begin(runs, &delivery, &task, run, start, &plan).await,
     }
@@ -120,6 +123,30 @@ async fn begin(
             let why = format!("run `{run}` is the run of another task");
             refuse(runs, delivery, &task.id, "run_exists", &why).await
         }
+    }
+}
+
+/// Gives back the room that an earlier round took for a start, which ends without a run now.
+async fn forgo(runs: &Arc<Runs>, delivery: &Delivery, task: &Task, run: &RunId) -> Settle {
+    // One that comes for the first time has taken none.
+    if delivery.deliveries == 1 && !task.is_republished {
+        return Settle::Ack;
+    }
+    let shared = &runs.shared;
+    let Ok(payload) = input(runs, delivery, task).await else { return Settle::Ack };
+    let Ok(request) = payload.decode::<StartRequest>() else { return Settle::Ack };
+    match store::last(&shared.parts, &shared.place(run.clone())).await {
+        Ok(None) => {}
+        // A run that began gives it back at its end.
+        Ok(Some(_)) => return Settle::Ack,
+        Err(error) => return put_off(task, &error.to_string(), RETRY),
+    }
+    match shared.slots.release(&request.workflow, run).await {
+        Ok(()) => {
+            runs.hand_on(&request.workflow).await;
+            Settle::Ack
+        }
+        Err(error) => put_off(task, &error.to_string(), RETRY),
     }
 }
 

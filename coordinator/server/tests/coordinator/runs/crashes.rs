@@ -9,7 +9,7 @@ use serde_json::json;
 use super::support::{chain, echo_worker, ended, history, put, start, until};
 use crate::support::{DEADLINE, Fleet};
 
-fn program(url: &str, failpoint: &str) -> Command {
+pub fn program(url: &str, failpoint: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nova-coordinator"));
     command.env("NATS_URL", url).env("NOVA_FAILPOINT", failpoint).args(["--set", "serve.listen=127.0.0.1:0"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,12 +1,13 @@
 //! Room for the runs of a workflow, and what becomes of old ones.
 
-use nova_broker::Bucket;
+use nova_broker::{Bucket, Expect, Message};
 use nova_coordinator::CoordinatorConfig;
-use nova_testkit::wait_until;
-use nova_types::RunStatus;
-use nova_wire::assets;
+use nova_testkit::{Process, wait_until};
+use nova_types::{Outcome, OutcomeKind, RunStatus, UnixMillis, Usage, run_skill};
+use nova_wire::{Headers, assets, name, subject, write_outcome};
 use serde_json::json;
 
+use super::crashes::program;
 use super::support::{cancel, ended, messages, order, put, start, summary, until};
 use crate::support::{DEADLINE, Fleet};
 
@@ -54,6 +55,37 @@ async fn no_more_runs_are_under_way_than_there_is_room_for() {
 #[tokio::test]
 async fn no_more_runs_are_under_way_than_there_is_room_for_in_memory() {
     caps(Fleet::memory().await).await;
+}
+
+#[tokio::test]
+async fn a_start_that_never_became_a_run_gives_its_room_back() {
+    let mut fleet = Fleet::real().await;
+    put(&fleet, json!({"workflow": "single", "runs": 1, "steps": {"go": {"wait": {"signal": "go"}}}})).await;
+    let mut child = Process::spawn("nova-coordinator", program(&fleet.server().url(), "run-claimed=kill@1"));
+    start(&fleet, "cli.lost", json!({"workflow": "single"})).await;
+    assert!(!child.wait_exit(DEADLINE).await.success(), "it dies with the room taken");
+    // Before another comes to it, someone has cancelled it.
+    let now = UnixMillis(1_795_370_000_000);
+    let outcome = Outcome {
+        kind: OutcomeKind::Cancelled,
+        task: "cli.lost".parse().expect("an id"),
+        skill: run_skill(),
+        attempt: 0,
+        worker: None,
+        nonce: None,
+        submitted: None,
+        started: None,
+        finished: now,
+        code: Some("cancelled".into()),
+        usage: Usage::default(),
+    };
+    let headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));
+    let record = Message::new(subject::outcome(&run_skill(), &outcome.task), "{}").with_headers(headers);
+    fleet.broker.publish(record, Expect::NOTHING).await.expect("stored");
+    fleet.start("c2").await;
+    start(&fleet, "cli.next", json!({"workflow": "single"})).await;
+    until(&fleet, "cli-next", "running", |summary| summary.status == RunStatus::Running).await;
+    fleet.stop().await;
 }
 
 #[tokio::test]
