@@ -67,8 +67,13 @@ pub async fn measure<const N: usize>(
     processes: [u32; N],
     work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
 ) -> anyhow::Result<Cost<N>> {
-    // On the runtime's own threads, as a program's work is.
-    measure_here(processes, async { tokio::spawn(work).await? }).await
+    // On the runtime's own threads, as a program's work is; ended with this future.
+    let working = async {
+        let mut working = tokio::task::JoinSet::new();
+        working.spawn(work);
+        working.join_next().await.expect("one was spawned")?
+    };
+    measure_here(processes, working).await
 }
 
 /// The same for work that other processes do.

@@ -46,9 +46,10 @@ impl Row {
         Self { spread: rounds.spread(), ..Self::once(case, name, rounds.median(), unit) }
     }
 
-    /// What two figures come to beside one another, round by round.
-    pub fn ratio(case: &'static str, name: impl Into<String>, ratio: &Rounds) -> Self {
-        Self::of(case, name, ratio, "").over(ratio)
+    /// What one figure comes to beside another, as a row of its own: `of` is the rounds of [`Rounds::over`], and the name
+    /// is the two with a slash between, such as `noop/raw`.
+    pub fn ratio(case: &'static str, name: impl Into<String>, of: &Rounds) -> Self {
+        Self::of(case, name, of, "x").over(of)
     }
 
     /// The same with what it comes to beside another.
@@ -81,6 +82,15 @@ mod tests {
     fn check(value: f64, bound: Bound, missed: Option<f64>) {
         let row = Row::once("x", "y", value, "ms").within(bound);
         assert_eq!(row.missed_by(), missed);
+    }
+
+    #[test]
+    fn a_ratio_is_a_row_with_its_median_and_spread() {
+        let nova: Rounds = [80.0, 90.0, 100.0].into_iter().collect();
+        let raw: Rounds = [100.0, 100.0, 100.0].into_iter().collect();
+        let row = Row::ratio("noop", "noop/raw", &nova.over(&raw));
+        assert_eq!((row.value, row.median, row.ratio, row.unit), (0.9, 0.9, Some(0.9), "x"));
+        assert!(row.spread.is_some_and(|spread| (spread - 0.2 / 0.9).abs() < 1e-9));
     }
 
     #[test]
