@@ -31,7 +31,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn is_work(&self) -> bool {
+    pub(super) fn is_work(&self) -> bool {
         *self == Self::Work
     }
 
