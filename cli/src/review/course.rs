@@ -199,7 +199,7 @@ pub(crate) mod tests {
         let mut course = Course::of(RunId::new("r1").unwrap());
         course.take(&transition(json!({"decisions": [{"start": {"step": "review", "from": 0, "to": 3}}]})), now);
         let items = json!({"step": "review", "done": {"items": [0, 1], "results": {"inline": [1, 2]}},
-            "failed": [[2, {"code": "timeout", "message": "too slow"}]]});
+            "failed": [{"item": 2, "error": {"code": "timeout", "message": "too slow"}}]});
         course.take(&transition(json!({"events": [{"items": items}]})), now + Duration::from_millis(500));
         (course.took, course.reviewing) = (Duration::from_secs(2), Duration::from_millis(1500));
         let verified = Verified { once: 3, none: 0, more: 0 };
