@@ -112,7 +112,9 @@ async fn a_fork_bomb_is_stopped_and_nothing_of_it_is_left() {
 #[tokio::test]
 async fn as_many_processes_as_the_limit_says_are_fine() {
     for (level, engine) in levels() {
-        let script = "i=0; while [ $i -lt 7 ]; do sleep 0.3 & i=$((i+1)); done; wait";
+        // The last of them begins when all others are there, however slowly they came.
+        let script =
+            "i=0; while [ $i -lt 6 ]; do sleep 60 & p=\"$p $!\"; i=$((i+1)); done; sleep 0.3; kill $p; wait; true";
         let report = sh(&engine, script, Limits { processes: 8, ..roomy() }).await;
         assert_eq!((report.exit, report.breach), (Some(0), None), "{level}: {report:?}");
         assert_eq!(report.usage.processes, 8, "{level}");
