@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admit::{Admission, Facts, admit, is_to_be_noted};
 use crate::blocking::panic_text;
 use crate::case::Case;
-use crate::context::{ContextParts, Reporter};
+use crate::context::{About, ContextParts, Reporter};
 use crate::end::Ending;
 use crate::events::Events;
 use crate::judge::{Ended, judge};
@@ -24,7 +24,7 @@ use crate::station::Station;
 use crate::{CheckpointError, Context, Next, Verdict, lease};
 
 /// How often progress is told at most.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// How often a payload that is missing is looked for, a second apart, before it counts as gone.
 const LOOKS: u64 = 5;
 
@@ -73,7 +73,12 @@ impl Station {
         let ending = if self.cancels.contains(&case.task.id) {
             Some(Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started")))
         } else if case.policy.deadline.is_some_and(|deadline| self.now() >= deadline) {
-            Some(Ending::dead(ErrorBody::new(codes::EXPIRED, "its deadline passed before it started")))
+            let error = ErrorBody::new(codes::EXPIRED, "its deadline passed before it started");
+            if case.task.options.bundle.is_some() {
+                case.attempt -= 1;
+                return Box::pin(self.end_left(&case, error)).await;
+            }
+            Some(Ending::dead(error))
         } else {
             None
         };
@@ -85,7 +90,11 @@ impl Station {
         nova_runtime::failpoint::hit("before-start");
         self.meters.running.add(1.0);
         case.started = Some(self.clock.now());
-        self.clone().run(case, payload, slot, lost).await;
+        if case.task.options.bundle.is_some() {
+            Box::pin(self.clone().run_bundle(case, payload, slot, lost)).await;
+        } else {
+            self.clone().run(case, payload, slot, lost).await;
+        }
         self.meters.running.add(-1.0);
     }
 
@@ -105,6 +114,10 @@ impl Station {
         if self.policy.keyed.is_some() && task.key.is_none() {
             let message = format!("skill {0} is keyed: publish to nova.task.{0}.<priority>.<key>", self.name);
             let bad = BadTask { id: task.id, code: codes::BAD_KEY.into(), message };
+            self.refuse(&delivery, bad).await;
+            return None;
+        }
+        if let Some(bad) = self.refuses_bundle(&task) {
             self.refuse(&delivery, bad).await;
             return None;
         }
@@ -143,6 +156,10 @@ impl Station {
             }
             Admission::End { attempts, is_cancel, error } => {
                 case.attempt = attempts;
+                if case.task.options.bundle.is_some() && !is_cancel {
+                    Box::pin(self.end_left(&case, error)).await;
+                    return None;
+                }
                 let ending = if is_cancel { Ending::cancelled(error) } else { Ending::dead(error) };
                 self.end(&case, ending).await;
                 return None;
@@ -175,7 +192,7 @@ impl Station {
     }
 
     /// The task's input, fetched where it is large.
-    async fn input(&self, case: &Case) -> Option<Payload> {
+    pub(crate) async fn input(&self, case: &Case) -> Option<Payload> {
         let Some(blob) = &case.task.blob else { return Some(case.task.payload.clone()) };
         match self.blobs.get(blob).await {
             Ok(bytes) => Some(Payload { content_type: case.task.payload.content_type, bytes }),
@@ -223,27 +240,24 @@ impl Station {
     }
 
     async fn run(self: Arc<Self>, case: Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
-        let now = self.now();
-        if case.attempt == 1 {
-            self.meters.wait.observe(now.since(case.delivery.at));
-        }
-        if self.events.is_full() {
-            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
-            self.events.tell(event).await;
-        }
+        self.tell_start(&case).await;
         let began = Instant::now();
-        let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
+        let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(self.now()));
         let deadline = began + case.policy.timeout.min(left);
         let cancel = CancellationToken::new();
-        let context = Context::new(ContextParts {
+        let about = Arc::new(About {
             task: case.task.id.clone(),
             skill: self.name.clone(),
+            headers: case.task.headers.clone(),
+        });
+        let context = Context::new(ContextParts {
+            about: Arc::clone(&about),
             attempt: case.attempt,
             deadline,
-            headers: case.task.headers.clone(),
+            item: None,
             checkpoint: case.attempts.checkpoint().await,
             cancel: cancel.clone(),
-            reporter: Box::new(Told::new(self.events.clone(), &self.name, &case)),
+            reporter: Arc::new(Told::new(self.events.clone(), about, &case)),
         });
         let listening = self.cancels.listen(&case.task.id);
         let mut running = self.start(payload, context.clone());
@@ -278,6 +292,16 @@ impl Station {
         self.settle_fate(&case, fate, context.usage()).await;
     }
 
+    pub(crate) async fn tell_start(&self, case: &Case) {
+        if case.attempt == 1 {
+            self.meters.wait.observe(self.now().since(case.delivery.at));
+        }
+        if self.events.is_full() {
+            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
+            self.events.tell(event).await;
+        }
+    }
+
     fn start(&self, payload: Payload, context: Context) -> JoinHandle<Result<Payload, Verdict>> {
         let (middleware, skill) = (Arc::clone(&self.middleware), Arc::clone(&self.skill));
         // A task of its own: its panics are caught, and it can be dropped where it stands.
@@ -301,7 +325,7 @@ impl Station {
     }
 
     /// Keeps the slot of an attempt that does not stop, and says so.
-    fn guard_stuck(self: Arc<Self>, running: JoinHandle<Result<Payload, Verdict>>, slot: Slot) {
+    pub(crate) fn guard_stuck<T: Send + 'static>(self: Arc<Self>, running: JoinHandle<T>, slot: Slot) {
         tokio::spawn(async move {
             self.meters.stuck.add(1.0);
             let _ = running.await;
@@ -321,19 +345,17 @@ fn ended_by_itself(ended: Result<Result<Payload, Verdict>, tokio::task::JoinErro
 /// Tells the progress of one attempt and keeps its checkpoints.
 struct Told {
     events: Events,
-    skill: nova_types::Skill,
-    task: nova_types::TaskId,
+    about: Arc<About>,
     attempt: u32,
     attempts: Attempts,
     last: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Told {
-    fn new(events: Events, skill: &nova_types::Skill, case: &Case) -> Self {
+    fn new(events: Events, about: Arc<About>, case: &Case) -> Self {
         Self {
             events,
-            skill: skill.clone(),
-            task: case.task.id.clone(),
+            about,
             attempt: case.attempt,
             attempts: case.attempts.clone(),
             last: std::sync::Mutex::default(),
@@ -342,7 +364,7 @@ impl Told {
 }
 
 impl Reporter for Told {
-    fn progress(&self, fraction: f32, note: &str) {
+    fn progress(&self, _item: Option<u32>, fraction: f32, note: &str) {
         {
             let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if fraction < 1.0 && last.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) {
@@ -350,7 +372,7 @@ impl Reporter for Told {
             }
             *last = Some(Instant::now());
         }
-        let mut event = self.events.event(EventKind::Progress, &self.skill, &self.task, self.attempt);
+        let mut event = self.events.event(EventKind::Progress, &self.about.skill, &self.about.task, self.attempt);
         event.fraction = Some(fraction);
         event.message = Some(note.to_owned()).filter(|note| !note.is_empty());
         let events = self.events.clone();
@@ -359,10 +381,10 @@ impl Reporter for Told {
         }
     }
 
-    fn save_checkpoint(&self, bytes: bytes::Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
+    fn save_checkpoint(&self, _item: Option<u32>, bytes: bytes::Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
         Box::pin(async move {
             self.attempts.keep_checkpoint(self.attempt, &bytes).await.map_err(|error: NotKept| {
-                CheckpointError::NotStored { task: self.task.clone(), source: Box::new(error) }
+                CheckpointError::NotStored { task: self.about.task.clone(), source: Box::new(error) }
             })
         })
     }

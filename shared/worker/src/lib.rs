@@ -31,6 +31,7 @@ mod admit;
 mod attempt;
 mod batch;
 mod blocking;
+mod bundle;
 mod cancels;
 mod case;
 mod config;

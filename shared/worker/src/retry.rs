@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nova_broker::{BrokerError, BrokerRef, Expect, Message, PublishError};
 use nova_types::{Skill, TaskId, UnixMillis};
-use nova_wire::{AttemptRecord, assets, subject};
+use nova_wire::{AttemptRecord, BundleState, assets, subject};
 use tokio::sync::Mutex;
 
 /// How often a write is tried again when another or an unknown receipt got in its way.
@@ -47,6 +47,15 @@ struct State {
     sequence: u64,
     /// When the record was stored, as far as it was read back.
     at: Option<UnixMillis>,
+    /// What the next write says is settled of a bundle, whatever else it changes.
+    carried: Option<BundleState>,
+}
+
+impl State {
+    fn replace(&mut self, known: Self) {
+        let carried = self.carried.take();
+        *self = Self { carried, ..known };
+    }
 }
 
 impl Attempts {
@@ -74,7 +83,7 @@ impl Attempts {
                     tracing::error!(task = %self.task, %error, "attempt record is unreadable");
                     AttemptRecord::default()
                 });
-                State { record, sequence: stored.sequence, at: Some(stored.at) }
+                State { record, sequence: stored.sequence, at: Some(stored.at), carried: None }
             }
         })
     }
@@ -108,29 +117,43 @@ impl Attempts {
             }
             let mut wanted = state.record.clone();
             change(&mut wanted);
+            if let Some(bundle) = &state.carried {
+                wanted.bundle = Some(bundle.clone());
+            }
             let body = serde_json::to_vec(&wanted).expect("a plain record always encodes");
             let message = Message::new(subject::attempt(&self.skill, &self.task), body);
             match self.broker.publish(message, Expect::Last(state.sequence)).await {
                 Ok(receipt) => {
-                    *state = State { record: wanted, sequence: receipt.sequence, at: None };
+                    state.replace(State { record: wanted, sequence: receipt.sequence, at: None, carried: None });
                     return Ok(());
                 }
                 Err(PublishError::Conflict { .. } | PublishError::Unknown { .. }) if tries < TRIES => {
                     let stored = self.read().await?;
                     if stored.record == wanted {
-                        *state = stored;
+                        state.replace(stored);
                         return Ok(());
                     }
                     let claim = &stored.record.claim;
                     if claim.is_some() && *claim != wanted.claim && *claim != state.record.claim {
                         return Err(NotKept::Overtaken { task: self.task.clone() });
                     }
-                    *state = stored;
+                    state.replace(stored);
                     tries += 1;
                 }
                 Err(source) => return Err(NotKept::Write { task: self.task.clone(), source }),
             }
         }
+    }
+
+    /// Lets every write from now on say what is settled of a bundle.
+    pub(crate) async fn carry(&self, bundle: BundleState) {
+        self.state.lock().await.carried = Some(bundle);
+    }
+
+    /// Keeps what is settled of a bundle.
+    pub(crate) async fn keep_bundle(&self, attempt: u32, bundle: BundleState) -> Result<(), NotKept> {
+        self.carry(bundle).await;
+        self.change(attempt, |_| {}).await
     }
 
     /// Keeps a checkpoint.

@@ -1,6 +1,7 @@
 //! The cases, in the order they are measured.
 
 mod backoff;
+mod bundle;
 mod chain;
 mod cli_start;
 mod failover;
@@ -41,6 +42,7 @@ pub const CASES: &[Case] = &[
     },
     Case { name: idle::NAME, about: idle::ABOUT, note: idle::NOTE, run: || idle::run().boxed_local() },
     Case { name: noop::NAME, about: noop::ABOUT, note: noop::NOTE, run: || noop::run().boxed_local() },
+    Case { name: bundle::NAME, about: bundle::ABOUT, note: bundle::NOTE, run: || bundle::run().boxed_local() },
     Case { name: limited::NAME, about: limited::ABOUT, note: limited::NOTE, run: || limited::run().boxed_local() },
     Case { name: keyed::NAME, about: keyed::ABOUT, note: keyed::NOTE, run: || keyed::run().boxed_local() },
     Case { name: submit::NAME, about: submit::ABOUT, note: submit::NOTE, run: || submit::run().boxed_local() },

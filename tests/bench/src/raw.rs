@@ -68,6 +68,7 @@ async fn handle(broker: BrokerRef, skill: Skill, delivery: Delivery, _permit: Op
         finished: now,
         code: None,
         usage: Usage::default(),
+        items: None,
     };
     let headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));
     let record = Message::new(subject::outcome(&skill, &task), delivery.body.clone()).with_headers(headers.clone());

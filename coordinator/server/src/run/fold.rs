@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use nova_broker::Blobs;
-use nova_types::{OutcomeKind, RunId, StepId, codes};
-use nova_wire::{ErrorBody, Payload, limits};
+use nova_types::{Code, OutcomeKind, RunId, StepId, codes};
+use nova_wire::{ErrorBody, Payload, limits, read_ends};
 use nova_workflow::{Datum, End, Event, Failure, Items, Kind, Part, Plan, Role, Segment};
 use serde_json::Value;
 
@@ -32,7 +32,23 @@ struct Mapped {
     failed: Vec<(u32, Failure)>,
 }
 
+impl Mapped {
+    fn add(&mut self, item: u32, told: Told) {
+        match told {
+            Told::Result(value) => {
+                self.items.push(item);
+                self.results.push(value);
+            }
+            Told::Failure(mut failure) => {
+                failure.message = limits::clip(&failure.message, ITEM_MESSAGE).to_owned();
+                self.failed.push((item, failure));
+            }
+        }
+    }
+}
+
 /// What an outcome says, decoded.
+#[derive(Clone)]
 pub(crate) enum Told {
     Result(Value),
     Failure(Failure),
@@ -56,17 +72,7 @@ impl Fold {
     ) -> Result<(), ShelfError> {
         let told = told(parts, ended).await?;
         if part.role == Role::Work && matches!(plan.kind(&part.step), Kind::Map(_)) {
-            let map = self.maps.entry(part.step).or_default();
-            match told {
-                Told::Result(value) => {
-                    map.items.push(part.index);
-                    map.results.push(value);
-                }
-                Told::Failure(mut failure) => {
-                    failure.message = limits::clip(&failure.message, ITEM_MESSAGE).to_owned();
-                    map.failed.push((part.index, failure));
-                }
-            }
+            self.maps.entry(part.step).or_default().add(part.index, told);
             return Ok(());
         }
         let (kind, result, error) = match told {
@@ -88,6 +94,26 @@ impl Fold {
         Ok(())
     }
 
+    /// Adds an outcome of a bundle: what it says of each of its items.
+    pub(crate) async fn add_bundle(
+        &mut self,
+        parts: &Parts,
+        step: StepId,
+        items: Vec<u32>,
+        ended: &Ended,
+    ) -> Result<(), ShelfError> {
+        let told = told_each(parts, ended, items.len()).await?;
+        let map = self.maps.entry(step).or_default();
+        items.into_iter().zip(told).for_each(|(item, told)| map.add(item, told));
+        Ok(())
+    }
+
+    /// Adds the failure of a bundle as that of each of its items.
+    pub(crate) fn fail_all(&mut self, step: &StepId, items: Vec<u32>, failure: &Failure) {
+        let map = self.maps.entry(step.clone()).or_default();
+        items.into_iter().for_each(|item| map.add(item, Told::Failure(failure.clone())));
+    }
+
     /// The events, in an order of their own.
     pub(crate) async fn events(self, parts: &Parts, run: &RunId, shelf: &mut Shelf) -> Result<Vec<Event>, ShelfError> {
         let mut events = Vec::new();
@@ -107,26 +133,70 @@ impl Fold {
 
 /// Reads an outcome, and its result where that is large.
 async fn told(parts: &Parts, ended: &Ended) -> Result<Told, ShelfError> {
-    let fail = |code: &str, message: String| Told::Failure(Failure { code: code.into(), message });
+    Ok(match body(parts, ended).await? {
+        Ok(body) if ended.kind == OutcomeKind::Completed => result(&body),
+        Ok(body) => failure(ended.kind, ended.code.as_ref(), &body),
+        Err(lost) => lost,
+    })
+}
+
+/// Reads what the outcome of a bundle says of each of its items.
+async fn told_each(parts: &Parts, ended: &Ended, items: usize) -> Result<Vec<Told>, ShelfError> {
+    let body = match body(parts, ended).await? {
+        Ok(body) => body,
+        Err(lost) => return Ok(vec![lost; items]),
+    };
+    if ended.kind != OutcomeKind::Completed {
+        return Ok(vec![failure(ended.kind, ended.code.as_ref(), &body); items]);
+    }
+    if !ended.is_bundle {
+        let lost = fail(codes::UNSUPPORTED, "its worker knows no bundles: upgrade it".to_owned());
+        return Ok(vec![lost; items]);
+    }
+    let ends = match read_ends(&body) {
+        Ok(ends) if ends.len() == items => ends,
+        Ok(ends) => {
+            let why = format!("the outcome lists {} items, not {items}", ends.len());
+            return Ok(vec![fail(codes::BAD_RESULT, why); items]);
+        }
+        Err(error) => return Ok(vec![fail(codes::BAD_RESULT, format!("the outcome cannot be read: {error}")); items]),
+    };
+    let told = |end: nova_wire::ItemEnd| match end.kind {
+        OutcomeKind::Completed => result(&end.body),
+        kind => failure(kind, None, &end.body),
+    };
+    Ok(ends.into_iter().map(told).collect())
+}
+
+/// The body of an outcome, wherever it is; why it is lost when it will not come back.
+async fn body(parts: &Parts, ended: &Ended) -> Result<Result<Payload, Told>, ShelfError> {
     let bytes = match &ended.blob {
         None => ended.payload.bytes.clone(),
         Some(blob) => match Blobs::new(parts.broker.clone()).get(blob).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_transient() => return Err(error.into()),
-            // Gone or damaged: it will not come back.
-            Err(error) => return Ok(fail(codes::BAD_BLOB, format!("the result cannot be read: {error}"))),
+            // Gone or damaged.
+            Err(error) => return Ok(Err(fail(codes::BAD_BLOB, format!("the result cannot be read: {error}")))),
         },
     };
-    let payload = Payload { content_type: ended.payload.content_type, bytes };
-    if ended.kind == OutcomeKind::Completed {
-        return Ok(match payload.to_json() {
-            Ok(value) => Told::Result(value),
-            Err(error) => fail(codes::BAD_RESULT, format!("the result is no JSON value: {error}")),
-        });
+    Ok(Ok(Payload { content_type: ended.payload.content_type, bytes }))
+}
+
+fn result(body: &Payload) -> Told {
+    match body.to_json() {
+        Ok(value) => Told::Result(value),
+        Err(error) => fail(codes::BAD_RESULT, format!("the result is no JSON value: {error}")),
     }
-    let body: Option<ErrorBody> = payload.decode().ok();
-    let code = ended.code.as_ref().or(body.as_ref().map(|body| &body.code));
+}
+
+fn failure(kind: OutcomeKind, code: Option<&Code>, body: &Payload) -> Told {
+    let body: Option<ErrorBody> = body.decode().ok();
+    let code = code.or(body.as_ref().map(|body| &body.code));
     let code = code.map_or(codes::ERROR, |code| code.as_str()).to_owned();
-    let message = body.map_or_else(|| ended.kind.to_string(), |body| body.message);
-    Ok(fail(&code, message))
+    let message = body.map_or_else(|| kind.to_string(), |body| body.message);
+    fail(&code, message)
+}
+
+fn fail(code: &str, message: String) -> Told {
+    Told::Failure(Failure { code: code.into(), message })
 }

@@ -40,6 +40,8 @@ pub(crate) struct Ended {
     pub(crate) payload: Payload,
     /// Where the result is, when it is large.
     pub(crate) blob: Option<BlobRef>,
+    /// Whether the result lists the ends of a bundle's items.
+    pub(crate) is_bundle: bool,
 }
 
 impl Ended {
