@@ -43,9 +43,9 @@ laws: ## repository laws (tests/tidy) and the tests of the crates that do no I/O
 	cargo test --quiet -p nova-tidy -p nova-types -p nova-wire -p nova-workflow -p nova-engine
 
 # Two builds: the programs measured must not carry what the bench's own dependencies ask of shared crates.
-bench: setup ## measure a release build and judge it by its bounds (CASE=name; without it, all cases)
+bench: setup ## measure a release build and judge it by its bounds, in 10 minutes at most (CASE=name; FULL=1: all there is, 60 minutes)
 	cargo build --release
-	@$(NATS) cargo run --release --quiet -p nova-bench -- $(CASE)
+	@$(NATS) cargo run --release --quiet -p nova-bench -- $$(case "$${FULL:-0}" in 0) ;; *) echo --full ;; esac) $(CASE)
 
 new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)
 	@deploy/setup/new-worker.sh "$$NAME" "$$ADD"

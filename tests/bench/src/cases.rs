@@ -1,22 +1,32 @@
 //! The cases, in the order they are measured.
 
+mod backlog;
 mod backoff;
+mod burn_down;
 mod chain;
 mod cli_start;
+mod durable;
 mod failover;
 mod idle;
+mod idle_fleet;
 mod keyed;
+mod latency;
 mod limited;
 mod noop;
 mod priority;
+mod profiles;
+mod sizes;
+mod skills;
 mod submit;
 mod takeover;
 mod waiting;
 mod wide;
+mod workers;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
+use crate::mode::Mode;
 use crate::row::Row;
 
 /// One case.
@@ -27,28 +37,60 @@ pub struct Case {
     pub about: &'static str,
     /// How to read it, for the page.
     pub note: &'static str,
+    /// The smallest mode that measures it.
+    pub from: Mode,
     /// Measures it.
-    pub run: fn() -> LocalBoxFuture<'static, anyhow::Result<Vec<Row>>>,
+    pub run: fn(Mode) -> LocalBoxFuture<'static, anyhow::Result<Vec<Row>>>,
+}
+
+/// A case of a module with `NAME`, `ABOUT`, `NOTE` and `run`; `full` ones are measured only with `FULL=1`, and those `by
+/// mode` are told how much to measure.
+macro_rules! case {
+    (full $module:ident) => {
+        Case { from: Mode::Full, ..case!($module) }
+    };
+    (by mode $module:ident) => {
+        Case { run: |mode| $module::run(mode).boxed_local(), ..case!(@ $module) }
+    };
+    (full by mode $module:ident) => {
+        Case { from: Mode::Full, ..case!(by mode $module) }
+    };
+    ($module:ident) => {
+        Case { run: |_| $module::run().boxed_local(), ..case!(@ $module) }
+    };
+    (@ $module:ident) => {
+        Case {
+            name: $module::NAME,
+            about: $module::ABOUT,
+            note: $module::NOTE,
+            from: Mode::Short,
+            run: |_| std::future::ready(Ok(Vec::new())).boxed_local(),
+        }
+    };
 }
 
 /// All of them; the quiet ones first, before the machine is warm.
 pub const CASES: &[Case] = &[
-    Case {
-        name: cli_start::NAME,
-        about: cli_start::ABOUT,
-        note: cli_start::NOTE,
-        run: || cli_start::run().boxed_local(),
-    },
-    Case { name: idle::NAME, about: idle::ABOUT, note: idle::NOTE, run: || idle::run().boxed_local() },
-    Case { name: noop::NAME, about: noop::ABOUT, note: noop::NOTE, run: || noop::run().boxed_local() },
-    Case { name: limited::NAME, about: limited::ABOUT, note: limited::NOTE, run: || limited::run().boxed_local() },
-    Case { name: keyed::NAME, about: keyed::ABOUT, note: keyed::NOTE, run: || keyed::run().boxed_local() },
-    Case { name: submit::NAME, about: submit::ABOUT, note: submit::NOTE, run: || submit::run().boxed_local() },
-    Case { name: priority::NAME, about: priority::ABOUT, note: priority::NOTE, run: || priority::run().boxed_local() },
-    Case { name: backoff::NAME, about: backoff::ABOUT, note: backoff::NOTE, run: || backoff::run().boxed_local() },
-    Case { name: failover::NAME, about: failover::ABOUT, note: failover::NOTE, run: || failover::run().boxed_local() },
-    Case { name: chain::NAME, about: chain::ABOUT, note: chain::NOTE, run: || chain::run().boxed_local() },
-    Case { name: wide::NAME, about: wide::ABOUT, note: wide::NOTE, run: || wide::run().boxed_local() },
-    Case { name: takeover::NAME, about: takeover::ABOUT, note: takeover::NOTE, run: || takeover::run().boxed_local() },
-    Case { name: waiting::NAME, about: waiting::ABOUT, note: waiting::NOTE, run: || waiting::run().boxed_local() },
+    case!(cli_start),
+    case!(idle),
+    case!(by mode idle_fleet),
+    case!(noop),
+    case!(by mode latency),
+    case!(submit),
+    case!(burn_down),
+    case!(sizes),
+    case!(skills),
+    case!(by mode workers),
+    case!(profiles),
+    case!(durable),
+    case!(limited),
+    case!(keyed),
+    case!(priority),
+    case!(backoff),
+    case!(failover),
+    case!(chain),
+    case!(wide),
+    case!(by mode takeover),
+    case!(full waiting),
+    case!(full backlog),
 ];

@@ -1,4 +1,4 @@
-//! The parts this program plays as a child of itself: Nova's worker, and the one written by hand.
+//! The parts this program plays as a child of itself: Nova's worker, and those written by hand.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub enum Part {
     Worker,
     /// The same guarantees by hand.
     Raw,
+    /// The same one by one.
+    OneByOne,
 }
 
 /// A worker to start.
@@ -34,7 +36,7 @@ pub struct Asked<'a> {
     pub url: &'a str,
     /// Its name.
     pub id: &'a str,
-    /// Its skill.
+    /// Its skill, or several with commas between.
     pub skill: &'a str,
     /// How many tasks it has under way.
     pub slots: usize,
@@ -47,6 +49,7 @@ pub fn asked() -> Option<Part> {
     match std::env::var(PART).ok()?.as_str() {
         "worker" => Some(Part::Worker),
         "raw" => Some(Part::Raw),
+        "one-by-one" => Some(Part::OneByOne),
         _ => None,
     }
 }
@@ -69,6 +72,7 @@ impl Part {
                 .env("NOVA__NATS__URL", asked.url)
                 .env("NOVA__WORKER__ID", asked.id)
                 .env("NOVA__WORKER__SLOTS", asked.slots.to_string()),
+            Self::OneByOne => command.env(PART, "one-by-one").env(URL, asked.url),
             Self::Raw => command.env(PART, "raw").env(URL, asked.url).env(SLOTS, asked.slots.to_string()),
         };
         Ok(command)
@@ -78,12 +82,19 @@ impl Part {
     pub fn run(self) -> ExitCode {
         match self {
             Self::Worker => nova_worker::main(|_setup| async {
-                let skill = setting(SKILL);
-                if [bed::NOOP, bed::LIMITED, bed::KEYED].contains(&&*skill) {
-                    return Ok(Worker::new().skill(Noop(skill)));
-                }
                 let least = Duration::from_millis(setting(HOLD_MS).parse().unwrap_or(0));
-                Ok(Worker::new().skill(Held { name: skill, least }))
+                let all = setting(SKILL);
+                Ok(all.split(',').map(str::to_owned).fold(Worker::new(), |worker, name| {
+                    if [bed::HELD, bed::BRIEF].contains(&&*name) {
+                        worker.skill(Held { name, least })
+                    } else {
+                        worker.skill(Noop(name))
+                    }
+                }))
+            }),
+            Self::OneByOne => run_main(async {
+                crate::one_by_one::work(&setting(URL), &setting(SKILL)).await?;
+                Ok(ExitCode::SUCCESS)
             }),
             Self::Raw => run_main(async {
                 let slots = setting(SLOTS).parse().unwrap_or(1);

@@ -14,6 +14,24 @@ pub enum Bound {
     AtLeast(f64),
 }
 
+/// CPU time behind one task, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cpu {
+    /// Of the broker.
+    pub broker_us: f64,
+    /// Of Nova: workers and submitter.
+    pub own_us: f64,
+}
+
+/// A place on a curve; the figure is the height.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Point {
+    /// The curve.
+    pub curve: &'static str,
+    /// How far to the right.
+    pub x: f64,
+}
+
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
@@ -33,17 +51,28 @@ pub struct Row {
     pub ratio: Option<f64>,
     /// What it must keep to.
     pub bound: Option<Bound>,
+    /// The CPU time behind each task.
+    pub cpu: Option<Cpu>,
+    /// Where it is drawn.
+    pub point: Option<Point>,
 }
 
 impl Row {
     /// A figure measured once.
     pub fn once(case: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { case, name: name.into(), value, unit, median: value, spread: None, ratio: None, bound: None }
+        let name = name.into();
+        Self { case, name, value, unit, median: value, spread: None, ratio: None, bound: None, cpu: None, point: None }
     }
 
     /// A figure measured in rounds.
     pub fn of(case: &'static str, name: impl Into<String>, rounds: &Rounds, unit: &'static str) -> Self {
         Self { spread: rounds.spread(), ..Self::once(case, name, rounds.median(), unit) }
+    }
+
+    /// What one figure comes to beside another, as a row of its own: `of` is the rounds of [`Rounds::over`], and the name
+    /// is the two with a slash between, such as `noop/raw`.
+    pub fn ratio(case: &'static str, name: impl Into<String>, of: &Rounds) -> Self {
+        Self::of(case, name, of, "x").over(of)
     }
 
     /// The same with what it comes to beside another.
@@ -56,6 +85,23 @@ impl Row {
     pub fn within(mut self, bound: Bound) -> Self {
         self.bound = Some(bound);
         self
+    }
+
+    /// The same with the CPU time behind each task.
+    pub fn costing(mut self, cpu: Cpu) -> Self {
+        self.cpu = Some(cpu);
+        self
+    }
+
+    /// The same as a point of a curve.
+    pub fn at(mut self, curve: &'static str, x: f64) -> Self {
+        self.point = Some(Point { curve, x });
+        self
+    }
+
+    /// Whether it is what one thing comes to beside another, as a row of its own.
+    pub fn is_ratio(&self) -> bool {
+        self.ratio == Some(self.value) && self.name.contains('/')
     }
 
     /// How much of its bound it misses, as a share of the bound; `None` when it keeps to it.
@@ -76,6 +122,15 @@ mod tests {
     fn check(value: f64, bound: Bound, missed: Option<f64>) {
         let row = Row::once("x", "y", value, "ms").within(bound);
         assert_eq!(row.missed_by(), missed);
+    }
+
+    #[test]
+    fn a_ratio_is_a_row_with_its_median_and_spread() {
+        let nova: Rounds = [80.0, 90.0, 100.0].into_iter().collect();
+        let raw: Rounds = [100.0, 100.0, 100.0].into_iter().collect();
+        let row = Row::ratio("noop", "noop/raw", &nova.over(&raw));
+        assert_eq!((row.value, row.median, row.ratio, row.unit), (0.9, 0.9, Some(0.9), "x"));
+        assert!(row.spread.is_some_and(|spread| (spread - 0.2 / 0.9).abs() < 1e-9));
     }
 
     #[test]

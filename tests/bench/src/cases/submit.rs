@@ -15,12 +15,12 @@ use crate::sample::Rounds;
 
 pub const NAME: &str = "submit";
 pub const ABOUT: &str = "submitting in bulk, each task with its receipt, beside bare publishes";
-pub const NOTE: &str = "256 under way, 128 bytes, 5 rounds of 20,000, in turn. Raw is the broker port's publish with a dedupe key. \
+pub const NOTE: &str = "256 under way, 128 bytes, 3 rounds of 20,000, in turn. Raw is the broker port's publish with a dedupe key. \
                         The ratio is Nova to raw, round by round.";
 
 const TASKS: usize = 20_000;
 const IN_FLIGHT: usize = 256;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 async fn nova(client: Client, tasks: usize) -> anyhow::Result<()> {
     let answers = client.submit_all((0..tasks).map(|_| task()), |_| {}).await;
