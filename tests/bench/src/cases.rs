@@ -8,6 +8,7 @@ mod idle;
 mod keyed;
 mod limited;
 mod noop;
+mod peers;
 mod priority;
 mod submit;
 mod takeover;
@@ -75,4 +76,5 @@ pub const CASES: &[Case] = &[
     case!(wide),
     case!(by mode takeover),
     case!(full waiting),
+    case!(full by mode peers),
 ];

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::cases::CASES;
-use crate::report::{Report, columns};
+use crate::report::{Report, columns, notes};
+use crate::row::Row;
 
 const HEAD: &str = "\
 # Benchmarks
@@ -38,6 +39,10 @@ pub fn page(report: &Report) -> String {
             let [value, spread, ratio, bound] = columns(row);
             let _ = writeln!(text, "| {} | {value} | {spread} | {ratio} | {bound} |", row.name);
         }
+        let of_case: Vec<Row> = report.rows.iter().filter(|row| row.case == case.name).cloned().collect();
+        for (index, note) in notes(&of_case).enumerate() {
+            let _ = writeln!(text, "{}- {note}", if index == 0 { "\n" } else { "" });
+        }
     }
     text
 }
@@ -51,7 +56,6 @@ fn capital(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::machine::Machine;
-    use crate::row::Row;
 
     #[test]
     fn every_case_has_its_table() {

@@ -7,6 +7,7 @@ mod machine;
 mod meter;
 mod mode;
 mod part;
+mod peer;
 mod report;
 mod row;
 mod runs;

@@ -33,12 +33,14 @@ pub struct Row {
     pub ratio: Option<f64>,
     /// What it must keep to.
     pub bound: Option<Bound>,
+    /// What to know about it, such as the settings it was measured with.
+    pub note: Option<String>,
 }
 
 impl Row {
     /// A figure measured once.
     pub fn once(case: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { case, name: name.into(), value, unit, median: value, spread: None, ratio: None, bound: None }
+        Self { case, name: name.into(), value, unit, median: value, spread: None, ratio: None, bound: None, note: None }
     }
 
     /// A figure measured in rounds.
@@ -61,6 +63,12 @@ impl Row {
     /// The same under a bound.
     pub fn within(mut self, bound: Bound) -> Self {
         self.bound = Some(bound);
+        self
+    }
+
+    /// The same with what to know about it.
+    pub fn noted(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
         self
     }
 

@@ -26,7 +26,7 @@ pub const NOTE: &str = "512 tasks of 128 bytes under way, 256 slots, worker and 
 
 const TASKS: usize = 20_000;
 /// Enough to keep every part busy, few enough for the dedupe and ack windows of any installation.
-const IN_FLIGHT: usize = 512;
+pub const IN_FLIGHT: usize = 512;
 const SLOTS: usize = 256;
 const ROUNDS: usize = 5;
 /// Tasks one by one, for the time of a single one.
