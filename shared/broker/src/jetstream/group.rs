@@ -64,11 +64,8 @@ pub(super) struct Batch {
     id: String,
 }
 
-/// What became of a batch.
-pub(super) struct Settled {
-    /// Receipts for its members, to be handed out: reply subject and body.
-    pub(super) receipts: Vec<(async_nats::Subject, Bytes)>,
-}
+/// A receipt for a member of a batch, to be handed out: its reply subject and its body.
+pub(super) type MemberReceipt = (async_nats::Subject, Bytes);
 
 #[derive(Deserialize)]
 struct Receipt {
@@ -117,12 +114,12 @@ impl Groups {
         steps
     }
 
-    /// Learns what became of a batch; `None` when no answer came: its members' own waits end by themselves.
-    pub(super) fn settle(&mut self, batch: Batch, answer: Option<&Message>) -> Settled {
-        let nothing = Settled { receipts: Vec::new() };
-        let Some(group) = self.groups.get_mut(&batch.key) else { return nothing };
+    /// Learns what became of a batch, and tells its members when it stands. Without an answer their own waits end by
+    /// themselves.
+    pub(super) fn settle(&mut self, batch: Batch, answer: Option<&Message>) -> Vec<MemberReceipt> {
+        let Some(group) = self.groups.get_mut(&batch.key) else { return Vec::new() };
         group.under_way -= 1;
-        let Some(answer) = answer else { return nothing };
+        let Some(answer) = answer else { return Vec::new() };
         match serde_json::from_slice::<Receipt>(&answer.payload) {
             Ok(Receipt { error: None, stream, seq }) => {
                 group.takes_batches = Some(true);
@@ -131,7 +128,7 @@ impl Groups {
                     let body = format!("{{\"stream\":\"{stream}\",\"seq\":{sequence}}}");
                     Some((member.reply?, body.into()))
                 });
-                return Settled { receipts: receipts.collect() };
+                return receipts.collect();
             }
             Ok(Receipt { error: Some(error), .. }) => {
                 if error.err_code == NO_BATCHES {
@@ -149,7 +146,7 @@ impl Groups {
             // Nobody owns the subject: each is to be told.
             Err(_) => group.parts.extend(batch.members.chunks(LEAST - 1).map(<[Outgoing]>::to_vec)),
         }
-        nothing
+        Vec::new()
     }
 }
 

@@ -101,7 +101,7 @@ impl Pump {
             tokio::select! {
                 biased;
                 Some((batch, answer)) = under_way.next() => {
-                    for (reply, body) in self.groups.settle(batch, answer.as_ref()).receipts {
+                    for (reply, body) in self.groups.settle(batch, answer.as_ref()) {
                         self.mux.answer(reply, body);
                     }
                 }
