@@ -164,6 +164,7 @@ impl Fleet {
         let options = WorkerOptions {
             id: WorkerId::new(id).expect("an id"),
             slots: 4,
+            threads: 0,
             cancel_grace: Duration::from_secs(1),
             outcomes_kept: Duration::from_secs(24 * 3600),
             labels: BTreeMap::new(),

@@ -72,7 +72,7 @@ impl JetStream {
         let disconnected = || BrokerError::Disconnected { what: what.to_owned() };
         let mut link = self.link(wait).await.ok_or_else(disconnected)?;
         let mut slot = self.mux.requests.claim(1, None).await;
-        self.send(message, Some(slot.subject())).await.map_err(|Closed| disconnected())?;
+        self.send(message, Some(slot.subject())).await.map_err(|_| disconnected())?;
         tokio::select! {
             answer = tokio::time::timeout(wait, slot.next()) => match answer {
                 Ok(Some(answer)) => Ok(answer),
@@ -110,6 +110,11 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What could not be said over a connection that is closed for good.
+fn closed(Closed(subject): Closed) -> BrokerError {
+    BrokerError::Disconnected { what: subject.to_string() }
+}
+
 /// Whether an answer says that nobody serves the subject.
 fn is_no_responders(answer: &async_nats::Message) -> bool {
     answer.status.is_some_and(|status| status.as_u16() == 503) && answer.payload.is_empty()
@@ -122,9 +127,8 @@ impl Broker for JetStream {
 
     fn tell(&self, message: Message) -> Ready<'_, ()> {
         Box::pin(async move {
-            let what = message.subject.clone();
             let reply = message.reply.clone().map(Subject::from);
-            self.send(message, reply).await.map_err(|Closed| BrokerError::Disconnected { what })
+            self.send(message, reply).await.map_err(closed)
         })
     }
 
@@ -176,15 +180,14 @@ impl Broker for JetStream {
     fn settle(&self, token: &AckToken, settle: Settle) -> Ready<'_, ()> {
         let subject = token.0.clone();
         Box::pin(async move {
-            let what = subject.clone();
             // Sent over the next connection, when the message may be under another's lease, the broker would take it for
             // that one. An ack is right at any time, for then all is written.
             let is_of_now = settle != Settle::Ack;
             if is_of_now && !self.connection.borrow().is_up {
-                return Err(BrokerError::Disconnected { what });
+                return Err(BrokerError::Disconnected { what: subject.to_string() });
             }
             let outgoing = Outgoing { is_of_now, ..Outgoing::new(subject, pull::settle_body(settle)) };
-            self.outbox.send(outgoing).await.map_err(|Closed| BrokerError::Disconnected { what })
+            self.outbox.send(outgoing).await.map_err(closed)
         })
     }
 
@@ -256,7 +259,7 @@ impl JetStream {
     /// Waits until the server has handled everything sent before.
     async fn round_trip(&self, what: &str) -> Result<(), BrokerError> {
         let mut slot = self.mux.requests.claim(1, None).await;
-        let gone = |Closed| BrokerError::Disconnected { what: what.to_owned() };
+        let gone = |_| BrokerError::Disconnected { what: what.to_owned() };
         self.outbox.send(Outgoing::new(slot.subject(), bytes::Bytes::new())).await.map_err(gone)?;
         match tokio::time::timeout(ANSWER, slot.next()).await {
             Ok(Some(_)) => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::Subject;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use nova_types::UnixMillis;
@@ -24,15 +25,15 @@ pub struct PullRequest {
     pub wait: Option<Duration>,
 }
 
-/// Names a delivery to the broker. It proves nothing: a stale one is accepted, too.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AckToken(pub(crate) String);
+/// Names a delivery to the broker; cheap to clone. It proves nothing: a stale one is accepted, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AckToken(pub(crate) Subject);
 
 impl AckToken {
     /// A token from its text, such as one a test made up.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Subject::from(text.into()))
     }
 }
 

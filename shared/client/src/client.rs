@@ -9,6 +9,7 @@ use nova_types::{Scope, UnixMillis};
 use nova_wire::limits;
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::names::Names;
 use crate::wait::Hub;
 
 /// How a client behaves; the defaults suit a program on the same network as its broker.
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     /// One subscription for each scope that is waited for; almost always only the client's own.
     pub(crate) hubs: Mutex<HashMap<Scope, Arc<Hub>>>,
     pub(crate) reads: Semaphore,
+    pub(crate) names: Names,
 }
 
 /// A client that could not be connected.
@@ -112,7 +114,17 @@ impl Client {
     pub fn with_options(broker: BrokerRef, scope: Scope, options: ClientOptions) -> Self {
         let blobs = Blobs::new(broker.clone()).with_limit(options.blob_limit_bytes);
         let reads = Semaphore::new(READS_AT_ONCE);
-        Self { inner: Arc::new(Inner { broker, scope, options, blobs, hubs: Mutex::default(), reads }) }
+        Self {
+            inner: Arc::new(Inner {
+                broker,
+                scope,
+                options,
+                blobs,
+                hubs: Mutex::default(),
+                reads,
+                names: Names::new(),
+            }),
+        }
     }
 
     /// Connects to a NATS server, for programs that need no credentials; the scope is a random one.

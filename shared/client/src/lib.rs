@@ -18,6 +18,7 @@
 
 mod client;
 mod error;
+mod names;
 mod outcome;
 mod scan;
 

@@ -228,11 +228,12 @@ impl Client {
     pub(crate) async fn send(&self, prepared: Prepared) -> Result<Submitted, SubmitError> {
         let Prepared { task, skill, priority, mut headers, body } = prepared;
         headers.set(name::MSG_ID, task.to_string());
-        let message = Message::new(subject::task_for(&skill, priority, &headers), body).with_headers(headers);
         let tries = self.inner.options.receipt_tries.max(1);
         let mut sent = 1;
         loop {
-            match self.inner.broker.publish(message.clone(), Expect::Any).await {
+            let subject = subject::task_for(&skill, priority, &headers);
+            let message = Message::new(subject, body.clone()).with_headers(headers.clone());
+            match self.inner.broker.publish(message, Expect::Any).await {
                 Ok(receipt) => {
                     return Ok(Submitted {
                         task,
@@ -264,9 +265,7 @@ impl Client {
         let name = match &submit.id {
             SubmitId::Id(id) => return id.clone(),
             SubmitId::Name(name) => name.clone(),
-            SubmitId::New => {
-                Name::new(uuid::Uuid::now_v7().to_string()).expect("hexadecimal digits and dashes make a name")
-            }
+            SubmitId::New => self.inner.names.draw(self.now()),
         };
         TaskId::new(self.inner.scope.clone(), name)
     }

@@ -155,6 +155,14 @@ pub(crate) enum FirstLook {
     Later,
 }
 
+/// What comes of it until then.
+async fn within<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match until {
+        Some(until) => tokio::time::timeout_at(until, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
 impl Client {
     /// Waits for a task's outcome and fetches its result, wherever that is kept.
     ///
@@ -232,29 +240,30 @@ impl Client {
         first: FirstLook,
         timeout: Duration,
     ) -> Result<TaskOutcome, WaitError> {
-        let found = async {
-            let raw = self.hear_or_see(ticket, skill, task, first).await?;
-            let fetched = raw.fetch(&self.inner.blobs).await;
-            fetched.map_err(|source| WaitError::Result { task: task.clone(), source: Box::new(source) })
-        };
-        tokio::time::timeout(timeout, found).await.unwrap_or_else(|_| {
+        let until = Instant::now().checked_add(timeout);
+        let late = || {
             let after_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            Err(WaitError::TimedOut { task: task.clone(), skill: skill.clone(), after_ms })
-        })
+            WaitError::TimedOut { task: task.clone(), skill: skill.clone(), after_ms }
+        };
+        let raw = self.hear_or_see(ticket, skill, task, first, until).await?.ok_or_else(late)?;
+        let fetched = within(until, raw.fetch(&self.inner.blobs)).await.ok_or_else(late)?;
+        fetched.map_err(|source| WaitError::Result { task: task.clone(), source: Box::new(source) })
     }
 
     /// The end of a task, however long it takes; `None` when it can never be read.
     pub(crate) async fn end_of(&self, ticket: Ticket, skill: &Skill, task: &TaskId) -> Option<RawOutcome> {
-        self.hear_or_see(ticket, skill, task, FirstLook::Now).await.ok()
+        self.hear_or_see(ticket, skill, task, FirstLook::Now, None).await.ok()?
     }
 
+    /// The end of a task; `None` when it has not come until then.
     async fn hear_or_see(
         &self,
         mut ticket: Ticket,
         skill: &Skill,
         task: &TaskId,
         first: FirstLook,
-    ) -> Result<RawOutcome, WaitError> {
+        until: Option<Instant>,
+    ) -> Result<Option<RawOutcome>, WaitError> {
         let mut pause = self.inner.options.check_every;
         let mut next_look = match first {
             FirstLook::Now => Instant::now(),
@@ -273,7 +282,7 @@ impl Client {
                     if let Ok(message) = notice
                         && let Ok(raw) = RawOutcome::parse(&message.headers, message.body)
                     {
-                        return Ok(raw);
+                        return Ok(Some(raw));
                     }
                 }
                 changed = connection.changed(), if sees_connection => {
@@ -282,10 +291,15 @@ impl Client {
                         next_look = Instant::now();
                     }
                 }
-                () = tokio::time::sleep_until(next_look) => {
+                // One timer for both: each costs as much as the notice.
+                () = tokio::time::sleep_until(until.map_or(next_look, |until| until.min(next_look))) => {
+                    if until.is_some_and(|until| until <= next_look) {
+                        return Ok(None);
+                    }
                     // On the heap, as it is rare: each waiter would else have room for it.
-                    match self.look(skill, task).boxed().await {
-                        Ok(Some(raw)) => return Ok(raw),
+                    let Some(looked) = within(until, self.look(skill, task)).boxed().await else { return Ok(None) };
+                    match looked {
+                        Ok(Some(raw)) => return Ok(Some(raw)),
                         Ok(None) => {}
                         Err(WaitError::Broker { source, .. }) if source.is_transient() => {}
                         Err(error) => return Err(error),

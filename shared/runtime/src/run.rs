@@ -5,24 +5,19 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Threads that run tasks: two let one slow poll pass without holding up heartbeats; more only cost memory.
-const MAX_THREADS: usize = 2;
-
 /// How long the end of the process waits for blocking work that ignores its cancel.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Runs `future` on a small multi-threaded runtime.
+/// Runs `future`, and all that it spawns, on this thread.
 ///
-/// Stacks keep the usual size, as only touched pages take memory. What was spawned and does not end is left behind
+/// One thread, for what a fleet's processes do is many small steps that wait for the broker: handing them from thread to
+/// thread costs a quarter more. What computes or blocks goes elsewhere. What was spawned and does not end is left behind
 /// after half a second, so that a skill which ignores its cancel cannot keep the process from ending.
 ///
 /// # Errors
 /// When the machine refuses threads or file descriptors.
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(MAX_THREADS))
-        .thread_name("nova")
+    let runtime = tokio::runtime::Builder::new_current_thread()
         // Blocking threads of a burst give their memory back soon.
         .thread_keep_alive(Duration::from_secs(2))
         .enable_all()

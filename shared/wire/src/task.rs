@@ -53,10 +53,10 @@ impl Task {
     /// # Errors
     /// [`BadTask`] with the code and the id to record it under.
     pub fn parse(subject: &str, sequence: u64, headers: Headers, body: Bytes) -> Result<Self, BadTask> {
-        let by_sequence = TaskId::from_sequence(sequence);
+        let by_sequence = || TaskId::from_sequence(sequence);
         let refuse = |id: &TaskId, code: &str, message: String| BadTask { id: id.clone(), code: code.into(), message };
         let Some(subject::TaskPlace { skill, priority, token }) = subject::parse_place(subject) else {
-            return Err(refuse(&by_sequence, codes::BAD_SUBJECT, "its subject names no queue".into()));
+            return Err(refuse(&by_sequence(), codes::BAD_SUBJECT, "its subject names no queue".into()));
         };
         let (id, is_republished) = identify(&headers, by_sequence)?;
         once_only(&headers).map_err(|what| refuse(&id, codes::BAD_HEADER, what))?;
@@ -112,12 +112,12 @@ impl Task {
 }
 
 /// The task's id, and whether Nova published it again.
-fn identify(headers: &Headers, by_sequence: TaskId) -> Result<(TaskId, bool), BadTask> {
-    let refuse = |message: String| BadTask { id: by_sequence.clone(), code: codes::BAD_ID.into(), message };
+fn identify(headers: &Headers, by_sequence: impl Fn() -> TaskId) -> Result<(TaskId, bool), BadTask> {
+    let refuse = |message: String| BadTask { id: by_sequence(), code: codes::BAD_ID.into(), message };
     let given = headers.get(name::MSG_ID);
     let Some(own) = headers.get(name::ID) else {
         return match given {
-            None => Ok((by_sequence, false)),
+            None => Ok((by_sequence(), false)),
             Some(text) => TaskId::from_client(text).map(|id| (id, false)).map_err(|error| refuse(error.to_string())),
         };
     };

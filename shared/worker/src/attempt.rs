@@ -8,22 +8,19 @@ use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
 use nova_types::codes;
 use nova_wire::{AttemptRecord, BadTask, BlobRef, Claim, ErrorBody, EventKind, Payload, Task, limits};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::admit::{Admission, Facts, admit, is_to_be_noted};
-use crate::blocking::panic_text;
 use crate::case::Case;
 use crate::context::{ContextParts, Reporter};
 use crate::end::Ending;
-use crate::events::Events;
-use crate::judge::{Ended, Fate, judge};
+use crate::judge::{Fate, judge};
+use crate::lease::Lease;
 use crate::rarely::rarely;
 use crate::retry::{Attempts, NotKept};
 use crate::slots::Slot;
 use crate::station::Station;
-use crate::{CheckpointError, Context, Next, Verdict, lease};
+use crate::{CheckpointError, Context};
 
 /// How often progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -42,30 +39,21 @@ impl Station {
 
     /// The same for a delivery whose lease began at that moment.
     pub(crate) async fn handle_since(self: Arc<Self>, delivery: Box<Delivery>, slot: Option<Slot>, taken: Instant) {
-        let token = delivery.token.clone();
-        let lost = CancellationToken::new();
-        let keeper = async {
-            lease::keep(&self.broker, &token, self.policy.lease, taken).await;
-            lost.cancel();
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = keeper => {}
-            () = self.process(delivery, slot, &lost) => {}
-        }
+        let lease = self.leases.hold(&delivery.token, taken);
+        self.process(delivery, slot, &lease).await;
     }
 
-    async fn process(self: &Arc<Self>, delivery: Box<Delivery>, slot: Option<Slot>, lost: &CancellationToken) {
+    async fn process(self: &Arc<Self>, delivery: Box<Delivery>, slot: Option<Slot>, lease: &Lease) {
         if delivery.deliveries > 1 {
             self.meters.redeliveries.inc();
         }
         let Some((mut case, payload)) = self.prepare(delivery).await else { return };
         let slot = match slot {
             Some(slot) => slot,
-            None => match rarely(self.wait_for_slot(lost)).await {
+            None => match rarely(self.wait_for_slot(lease)).await {
                 Some(slot) => slot,
                 // Not started: whoever stops or loses the lease now has done nothing.
-                None if lost.is_cancelled() => return,
+                None if lease.is_lost() => return,
                 None => return rarely(self.hand_back(&case)).await,
             },
         };
@@ -91,16 +79,16 @@ impl Station {
         nova_runtime::failpoint::hit("before-start");
         self.meters.running.add(1.0);
         case.started = Some(self.clock.now());
-        self.run(&case, payload, slot, lost).await;
+        self.run(&case, payload, slot, lease).await;
         self.meters.running.add(-1.0);
     }
 
     /// A slot for a delivery that came without; `None` when the worker drains or the lease is lost.
-    async fn wait_for_slot(&self, lost: &CancellationToken) -> Option<Slot> {
+    async fn wait_for_slot(&self, lease: &Lease) -> Option<Slot> {
         tokio::select! {
             slot = self.slots.take() => Some(slot),
             () = self.drain.cancelled() => None,
-            () = lost.cancelled() => None,
+            () = lease.lost() => None,
         }
     }
 
@@ -243,7 +231,7 @@ impl Station {
         }
     }
 
-    async fn run(self: &Arc<Self>, case: &Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
+    async fn run(self: &Arc<Self>, case: &Case, payload: Payload, slot: Slot, lease: &Lease) {
         let now = self.now();
         if case.attempt == 1 {
             self.meters.wait.observe(now.since(case.delivery.at));
@@ -255,7 +243,6 @@ impl Station {
         let began = Instant::now();
         let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
         let deadline = began + case.policy.timeout.min(left);
-        let cancel = CancellationToken::new();
         let context = Context::new(ContextParts {
             task: case.task.id.clone(),
             skill: self.name.clone(),
@@ -263,35 +250,17 @@ impl Station {
             deadline,
             headers: case.task.headers.clone(),
             checkpoint: case.attempts.checkpoint().await,
-            cancel: cancel.clone(),
-            reporter: Box::new(Told::new(self.events.clone(), &self.name, case)),
+            cancel: None,
+            reporter: Box::new(Told {
+                station: Arc::clone(self),
+                attempts: case.attempts.clone(),
+                attempt: case.attempt,
+                last: std::sync::Mutex::default(),
+            }),
         });
-        let listening = self.cancels.listen(&case.task.id);
-        let mut running = self.start(payload, context.clone());
-        nova_runtime::failpoint::hit("mid-work");
-        let ended = tokio::select! {
-            ended = &mut running => ended_by_itself(ended),
-            () = tokio::time::sleep_until(deadline) => Ended::TimedOut,
-            () = listening.heard() => Ended::Cancelled,
-            () = lost.cancelled() => Ended::LeaseLost,
-            () = self.hard.cancelled() => Ended::HandedBack,
-        };
-        drop(listening);
-        let ended = match ended {
-            Ended::Returned(_) | Ended::Panicked(_) => ended,
-            early => {
-                cancel.cancel();
-                rarely(self.stop(early, &mut running)).await
-            }
-        };
+        let (ended, _held) = self.execute(payload, &context, slot, lease).await;
         self.meters.run.observe(began.elapsed());
-        let _held = if running.is_finished() {
-            Some(self.slots.end(slot))
-        } else {
-            Arc::clone(self).guard_stuck(running, slot);
-            None
-        };
-        if lost.is_cancelled() {
+        if lease.is_lost() {
             self.meters.leases_lost.inc();
         }
         nova_runtime::failpoint::hit("after-run");
@@ -301,68 +270,14 @@ impl Station {
             other => rarely(self.settle_fate(case, other, context.usage())).await,
         }
     }
-
-    fn start(&self, payload: Payload, context: Context) -> JoinHandle<Result<Payload, Verdict>> {
-        let (middleware, skill) = (Arc::clone(&self.middleware), Arc::clone(&self.skill));
-        // A task of its own: its panics are caught, and it can be dropped where it stands.
-        tokio::spawn(async move { Next::new(&middleware, &*skill).run(payload, context).await })
-    }
-
-    /// Gives an attempt that must stop its grace. A result that comes in it counts where another may still be first:
-    /// compare-and-set decides.
-    async fn stop(&self, why: Ended, running: &mut JoinHandle<Result<Payload, Verdict>>) -> Ended {
-        let late = tokio::time::timeout(self.cancel_grace, &mut *running).await;
-        match (why, late) {
-            (Ended::LeaseLost | Ended::HandedBack, Ok(Ok(Ok(result)))) => Ended::Returned(Ok(result)),
-            (why, Ok(_)) => why,
-            (why, Err(_)) => {
-                running.abort();
-                // An async skill is gone at its next await; a blocking one goes on.
-                tokio::task::yield_now().await;
-                why
-            }
-        }
-    }
-
-    /// Keeps the slot of an attempt that does not stop, and says so.
-    fn guard_stuck(self: Arc<Self>, running: JoinHandle<Result<Payload, Verdict>>, slot: Slot) {
-        tokio::spawn(async move {
-            self.meters.stuck.add(1.0);
-            let _ = running.await;
-            self.meters.stuck.add(-1.0);
-            drop(slot);
-        });
-    }
-}
-
-fn ended_by_itself(ended: Result<Result<Payload, Verdict>, tokio::task::JoinError>) -> Ended {
-    match ended {
-        Ok(returned) => Ended::Returned(returned),
-        Err(error) => Ended::Panicked(panic_text(error)),
-    }
 }
 
 /// Tells the progress of one attempt and keeps its checkpoints.
 struct Told {
-    events: Events,
-    skill: nova_types::Skill,
-    task: nova_types::TaskId,
-    attempt: u32,
+    station: Arc<Station>,
     attempts: Attempts,
+    attempt: u32,
     last: std::sync::Mutex<Option<Instant>>,
-}
-
-impl Told {
-    fn new(events: Events, skill: &nova_types::Skill, case: &Case) -> Self {
-        Self {
-            events,
-            skill: skill.clone(),
-            task: case.task.id.clone(),
-            attempt: case.attempt,
-            attempts: case.attempts.clone(),
-            last: std::sync::Mutex::default(),
-        }
-    }
 }
 
 impl Reporter for Told {
@@ -374,10 +289,10 @@ impl Reporter for Told {
             }
             *last = Some(Instant::now());
         }
-        let mut event = self.events.event(EventKind::Progress, &self.skill, &self.task, self.attempt);
+        let events = self.station.events.clone();
+        let mut event = events.event(EventKind::Progress, &self.station.name, self.attempts.task(), self.attempt);
         event.fraction = Some(fraction);
         event.message = Some(note.to_owned()).filter(|note| !note.is_empty());
-        let events = self.events.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { events.tell(event).await });
         }
@@ -386,7 +301,7 @@ impl Reporter for Told {
     fn save_checkpoint(&self, bytes: bytes::Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
         Box::pin(async move {
             self.attempts.keep_checkpoint(self.attempt, &bytes).await.map_err(|error: NotKept| {
-                CheckpointError::NotStored { task: self.task.clone(), source: Box::new(error) }
+                CheckpointError::NotStored { task: self.attempts.task().clone(), source: Box::new(error) }
             })
         })
     }

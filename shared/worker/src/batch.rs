@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use nova_types::codes;
 use tokio::sync::oneshot;
 
-use crate::blocking::panic_text;
+use crate::blocking::join_text;
 use crate::{Context, FromPayload, IntoPayload, Skill, Verdict};
 
 /// The code of tasks whose call did not answer for each of them.
@@ -224,6 +224,6 @@ fn one_for_each<T>(
             let message = format!("its batch of {count} was answered {} times", results.len());
             all(Verdict::retry(WRONG_COUNT, message))
         }
-        Err(error) => all(Verdict::retry(codes::PANIC, panic_text(error))),
+        Err(error) => all(Verdict::retry(codes::PANIC, join_text(error))),
     }
 }

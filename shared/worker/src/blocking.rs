@@ -1,5 +1,6 @@
 //! Skills whose code blocks, run off the reactor.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use nova_types::codes;
@@ -56,21 +57,29 @@ impl<S: BlockingSkill> Skill for Blocking<S> {
 
     async fn run(&self, input: S::Input, cx: Context) -> Result<S::Output, Verdict> {
         let skill = Arc::clone(&self.0);
-        match tokio::task::spawn_blocking(move || skill.run(input, &cx)).await {
+        let thread = cx.threads().token();
+        let run = move || {
+            let _thread = thread;
+            skill.run(input, &cx)
+        };
+        match tokio::task::spawn_blocking(run).await {
             Ok(result) => result,
-            Err(error) => Err(Verdict::retry(codes::PANIC, panic_text(error))),
+            Err(error) => Err(Verdict::retry(codes::PANIC, join_text(error))),
         }
     }
 }
 
-/// What a panic said.
-pub(crate) fn panic_text(error: tokio::task::JoinError) -> String {
+/// Why a task was not joined.
+pub(crate) fn join_text(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            format!("the skill panicked: {}", text.unwrap_or("without a message"))
-        }
+        Ok(panic) => panic_text(&*panic),
         Err(_) => "the attempt was dropped".to_owned(),
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the skill panicked: {}", text.unwrap_or("without a message"))
 }

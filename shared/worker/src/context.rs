@@ -1,6 +1,6 @@
 //! What an attempt knows and can tell while it runs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use nova_types::{Skill, TaskId, Usage};
 use nova_wire::{Headers, limits};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// A checkpoint that was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +50,10 @@ struct Inner {
     deadline: Instant,
     headers: Headers,
     checkpoint: Option<Bytes>,
-    cancel: CancellationToken,
+    /// Made when someone looks for it: nearly all attempts end without.
+    cancel: OnceLock<CancellationToken>,
     usage: Mutex<Usage>,
+    threads: OnceLock<TaskTracker>,
     reporter: Box<dyn Reporter>,
 }
 
@@ -62,15 +65,17 @@ pub(crate) struct ContextParts {
     pub(crate) deadline: Instant,
     pub(crate) headers: Headers,
     pub(crate) checkpoint: Option<Bytes>,
-    pub(crate) cancel: CancellationToken,
+    /// One that others hold, too.
+    pub(crate) cancel: Option<CancellationToken>,
     pub(crate) reporter: Box<dyn Reporter>,
 }
 
 impl Context {
     pub(crate) fn new(parts: ContextParts) -> Self {
         let ContextParts { task, skill, attempt, deadline, headers, checkpoint, cancel, reporter } = parts;
-        let usage = Mutex::default();
-        let inner = Inner { task, skill, attempt, deadline, headers, checkpoint, cancel, usage, reporter };
+        let cancel = cancel.map_or_else(OnceLock::new, OnceLock::from);
+        let (usage, threads) = (Mutex::default(), OnceLock::new());
+        let inner = Inner { task, skill, attempt, deadline, headers, checkpoint, cancel, usage, threads, reporter };
         Self { inner: Arc::new(inner) }
     }
 
@@ -109,13 +114,13 @@ impl Context {
     /// # Cancel safety
     /// Safe.
     pub async fn cancelled(&self) {
-        self.inner.cancel.cancelled().await;
+        self.cancel().cancelled().await;
     }
 
     /// Whether the attempt must stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.inner.cancel.is_cancelled()
+        self.inner.cancel.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Tells how far the attempt is, 0 to 1; told on at most four times a second.
@@ -145,6 +150,21 @@ impl Context {
     pub fn report_usage(&self, cpu: Duration, rss_bytes: u64) {
         let mut usage = self.inner.usage.lock().unwrap_or_else(PoisonError::into_inner);
         *usage = Usage { cpu: Some(cpu), rss_bytes: Some(rss_bytes) };
+    }
+
+    /// What tells the attempt to stop.
+    pub(crate) fn cancel(&self) -> &CancellationToken {
+        self.inner.cancel.get_or_init(CancellationToken::new)
+    }
+
+    /// The threads that this attempt blocks, which cannot be stopped from outside.
+    pub(crate) fn threads(&self) -> &TaskTracker {
+        self.inner.threads.get_or_init(TaskTracker::new)
+    }
+
+    /// Whether a thread is still at work for this attempt.
+    pub(crate) fn is_on_a_thread(&self) -> bool {
+        self.inner.threads.get().is_some_and(|threads| !threads.is_empty())
     }
 
     pub(crate) fn usage(&self) -> Usage {

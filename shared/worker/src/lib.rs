@@ -38,6 +38,7 @@ mod context;
 mod drift;
 mod end;
 mod events;
+mod execute;
 mod judge;
 mod keyed;
 mod lease;
@@ -56,6 +57,7 @@ mod skill;
 mod slots;
 mod station;
 pub mod test;
+mod threads;
 mod verdict;
 mod worker;
 

@@ -88,6 +88,7 @@ async fn work(started: Started, worker: Worker, config: WorkerConfig, nats: Nats
     let options = WorkerOptions {
         id,
         slots,
+        threads: config.threads.max(1),
         cancel_grace: Duration::from_secs(config.cancel_grace_secs),
         outcomes_kept: Duration::from_secs(config.outcomes_kept_secs),
         labels,

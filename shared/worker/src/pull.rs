@@ -83,7 +83,8 @@ impl Puller {
     }
 
     fn start(&mut self, delivery: Box<Delivery>, slot: Option<Slot>) {
-        self.running.spawn(Arc::clone(&self.station).handle(delivery, slot));
+        // On the heap once: it is large, and would be moved with the task that holds it.
+        self.running.spawn(Box::pin(Arc::clone(&self.station).handle(delivery, slot)));
     }
 
     /// Slots for the next tasks, as many as may start now; `None` after a pause in which none might.

@@ -36,11 +36,13 @@ pub(crate) enum NotKept {
 
 /// The attempts of one task; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Attempts {
+pub(crate) struct Attempts(Arc<Known>);
+
+struct Known {
     broker: BrokerRef,
     skill: Skill,
     task: TaskId,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
@@ -54,26 +56,31 @@ struct State {
 impl Attempts {
     /// The attempts of a task that has none yet.
     pub(crate) fn none(broker: &BrokerRef, skill: &Skill, task: &TaskId) -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        Self { broker: Arc::clone(broker), skill: skill.clone(), task: task.clone(), state }
+        let (broker, skill, task) = (Arc::clone(broker), skill.clone(), task.clone());
+        Self(Arc::new(Known { broker, skill, task, state: Mutex::default() }))
+    }
+
+    /// Whose they are.
+    pub(crate) fn task(&self) -> &TaskId {
+        &self.0.task
     }
 
     /// Reads what is stored.
     pub(crate) async fn load(&self) -> Result<(), NotKept> {
-        *self.state.lock().await = self.read().await?;
+        *self.0.state.lock().await = self.read().await?;
         Ok(())
     }
 
     async fn read(&self) -> Result<State, NotKept> {
-        let subject = subject::attempt(&self.skill, &self.task);
-        let stored = self.broker.last(assets::ATTEMPTS.to_owned(), subject).await;
-        let stored = stored.map_err(|source| NotKept::Read { task: self.task.clone(), source })?;
+        let subject = subject::attempt(&self.0.skill, &self.0.task);
+        let stored = self.0.broker.last(assets::ATTEMPTS.to_owned(), subject).await;
+        let stored = stored.map_err(|source| NotKept::Read { task: self.0.task.clone(), source })?;
         Ok(match stored {
             None => State::default(),
             Some(stored) => {
                 // A record that cannot be read counts as none, but the next write still goes on top of it.
                 let record = serde_json::from_slice(&stored.body).unwrap_or_else(|error| {
-                    tracing::error!(task = %self.task, %error, "attempt record is unreadable");
+                    tracing::error!(task = %self.0.task, %error, "attempt record is unreadable");
                     AttemptRecord::default()
                 });
                 State { record, sequence: stored.sequence, at: Some(stored.at) }
@@ -88,9 +95,9 @@ impl Attempts {
 
     /// Looks at what is known; only a write that is under way makes it wait.
     async fn known<T: Send>(&self, look: impl Fn(&State) -> T + Send + Sync) -> T {
-        match self.state.try_lock() {
+        match self.0.state.try_lock() {
             Ok(state) => look(&state),
-            Err(_) => rarely(async { look(&*self.state.lock().await) }).await,
+            Err(_) => rarely(async { look(&*self.0.state.lock().await) }).await,
         }
     }
 
@@ -110,17 +117,17 @@ impl Attempts {
     /// # Errors
     /// [`NotKept::Overtaken`] when that attempt has already failed, or another has claimed it: this one is a zombie.
     pub(crate) async fn change(&self, attempt: u32, change: impl Fn(&mut AttemptRecord)) -> Result<(), NotKept> {
-        let mut state = self.state.lock().await;
+        let mut state = self.0.state.lock().await;
         let mut tries = 0;
         loop {
             if state.record.failed >= attempt {
-                return Err(NotKept::Overtaken { task: self.task.clone() });
+                return Err(NotKept::Overtaken { task: self.0.task.clone() });
             }
             let mut wanted = state.record.clone();
             change(&mut wanted);
             let body = serde_json::to_vec(&wanted).expect("a plain record always encodes");
-            let message = Message::new(subject::attempt(&self.skill, &self.task), body);
-            match self.broker.publish(message, Expect::Last(state.sequence)).await {
+            let message = Message::new(subject::attempt(&self.0.skill, &self.0.task), body);
+            match self.0.broker.publish(message, Expect::Last(state.sequence)).await {
                 Ok(receipt) => {
                     *state = State { record: wanted, sequence: receipt.sequence, at: None };
                     return Ok(());
@@ -133,12 +140,12 @@ impl Attempts {
                     }
                     let claim = &stored.record.claim;
                     if claim.is_some() && *claim != wanted.claim && *claim != state.record.claim {
-                        return Err(NotKept::Overtaken { task: self.task.clone() });
+                        return Err(NotKept::Overtaken { task: self.0.task.clone() });
                     }
                     *state = stored;
                     tries += 1;
                 }
-                Err(source) => return Err(NotKept::Write { task: self.task.clone(), source }),
+                Err(source) => return Err(NotKept::Write { task: self.0.task.clone(), source }),
             }
         }
     }

@@ -30,7 +30,7 @@ pub trait Skill: Send + Sync + 'static {
     ///
     /// It may run more than once for one task: side effects should be safe to repeat, or carry the task's id as their
     /// key. When [`Context::cancelled`] resolves it must stop; after the grace it is dropped where it stands.
-    /// Code that blocks belongs into a [`BlockingSkill`](crate::BlockingSkill).
+    /// Code that blocks belongs into a [`BlockingSkill`](crate::BlockingSkill); `tokio::task::block_in_place` panics here.
     fn run(&self, input: Self::Input, cx: Context) -> impl Future<Output = Result<Self::Output, Verdict>> + Send;
 }
 

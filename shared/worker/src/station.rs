@@ -16,9 +16,11 @@ use crate::Middleware;
 use crate::cancels::Cancels;
 use crate::events::Events;
 use crate::keyed::note_settled;
+use crate::lease::Leases;
 use crate::rate::limiter::Limiter;
 use crate::skill::AnySkill;
 use crate::slots::Slots;
+use crate::threads::Floor;
 
 /// One skill at work.
 pub(crate) struct Station {
@@ -28,10 +30,13 @@ pub(crate) struct Station {
     pub(crate) worker: WorkerId,
     pub(crate) name: Skill,
     pub(crate) skill: Arc<dyn AnySkill>,
+    /// Where the skill runs.
+    pub(crate) floor: Floor,
     pub(crate) middleware: Arc<[Arc<dyn Middleware>]>,
     pub(crate) policy: SkillPolicy,
     pub(crate) outcomes_kept: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) leases: Arc<Leases>,
     pub(crate) slots: Slots,
     pub(crate) cancels: Cancels,
     pub(crate) events: Events,

@@ -92,7 +92,7 @@ impl Trial {
             deadline: Instant::now() + self.timeout,
             headers: Headers::new(),
             checkpoint: self.checkpoint.clone(),
-            cancel: self.cancel.clone(),
+            cancel: Some(self.cancel.clone()),
             reporter: Box::new(Notebook { left: Arc::clone(&self.left), progress: Arc::clone(&self.progress) }),
         })
     }

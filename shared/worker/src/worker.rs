@@ -16,12 +16,14 @@ use crate::cancels::Cancels;
 use crate::drift::{self, QueueError};
 use crate::events::Events;
 use crate::keyed::Governor;
+use crate::lease::Leases;
 use crate::presence::{Presence, leave};
 use crate::pull::Puller;
 use crate::rate::limiter::Limiter;
 use crate::skill::AnySkill;
 use crate::slots::Slots;
 use crate::station::{Horizon, Meters, Nonces, Station};
+use crate::threads::Threads;
 use crate::{Middleware, Skill};
 
 /// Why a worker could not start or go on.
@@ -42,6 +44,9 @@ pub enum WorkerError {
     /// The connection ended in a way that it does not recover from; only a new process helps.
     #[error("the connection to the broker broke for good: start the worker anew")]
     Broken,
+    /// The machine refuses threads.
+    #[error("could not start the threads of the skills")]
+    Threads(#[source] std::io::Error),
     /// The cancels of a skill could not be read.
     #[error("could not read the cancels of skill `{skill}`")]
     Cancels {
@@ -60,6 +65,8 @@ pub struct WorkerOptions {
     pub id: WorkerId,
     /// How many attempts run at once.
     pub slots: usize,
+    /// How many threads of their own run skills; 0 runs them where the worker runs, on its clock.
+    pub threads: usize,
     /// How long an attempt that must stop may take for it.
     pub cancel_grace: Duration,
     /// How long outcomes are kept on this broker.
@@ -140,6 +147,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`] when it cannot start; safe to call again.
     pub async fn run(self, broker: BrokerRef, options: WorkerOptions) -> Result<(), WorkerError> {
+        let threads = Threads::start(options.threads).map_err(WorkerError::Threads)?;
         let slots = Slots::new(options.slots.max(1));
         let process = format!("{:08x}-", fastrand::u32(..));
         let middleware: Arc<[Arc<dyn Middleware>]> = self.middleware.into();
@@ -159,6 +167,8 @@ impl Worker {
             let cancels = Cancels::default();
             let follow = cancels.follow(&broker, &name).await;
             followers.spawn(follow.map_err(|source| WorkerError::Cancels { skill: name.clone(), source })?);
+            let leases = Leases::new(policy.lease);
+            followers.spawn(Arc::clone(&leases).keep(Arc::clone(&broker)));
             let events = Events {
                 broker: Arc::clone(&broker),
                 worker: options.id.clone(),
@@ -174,10 +184,12 @@ impl Worker {
                 limiter,
                 name,
                 skill,
+                floor: threads.floor(),
                 middleware: Arc::clone(&middleware),
                 policy,
                 outcomes_kept: options.outcomes_kept,
                 cancel_grace: options.cancel_grace,
+                leases,
                 slots: slots.clone(),
                 cancels,
                 events,

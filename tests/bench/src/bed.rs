@@ -65,7 +65,7 @@ impl Bed {
     /// # Errors
     /// When the server cannot be started or refuses an asset.
     pub async fn start() -> anyhow::Result<Self> {
-        let server = tokio::task::block_in_place(|| NatsServer::builder().try_start())?;
+        let server = NatsServer::builder().try_start()?;
         let broker = connect(&server.url(), "bench").await?;
         let catalogue = Catalogue::built_in().with(Catalogue::parse("bench", CATALOGUE)?);
         let options = nova_provision::Options { profile: Profile::Fast, now: SystemClock::from_env().now() };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Connection;
@@ -38,11 +38,13 @@ pub(crate) struct Mux {
 
 /// A set of tokens, each free or with someone who waits for its answers.
 #[derive(Clone)]
-pub(crate) struct Ring {
+pub(crate) struct Ring(Arc<Tokens>);
+
+struct Tokens {
     /// What its reply subjects begin with, the letter included.
-    stem: Arc<str>,
-    free: Arc<Semaphore>,
-    slots: Arc<Mutex<Slots>>,
+    stem: String,
+    free: Semaphore,
+    slots: Mutex<Slots>,
 }
 
 struct Slots {
@@ -85,7 +87,6 @@ pub(crate) struct Slot {
     reply: Subject,
     answers: Answers,
     is_answered: AtomicBool,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Mux {
@@ -176,13 +177,10 @@ impl Entry {
 
 impl Ring {
     fn new(prefix: &str, letter: char) -> Self {
-        let stem: Arc<str> = format!("{prefix}.{letter}").into();
+        let stem = format!("{prefix}.{letter}");
         let table = (0..RING).map(|index| Entry::new(&stem, index)).collect();
-        Self {
-            stem,
-            free: Arc::new(Semaphore::new(RING)),
-            slots: Arc::new(Mutex::new(Slots { idle: (0..RING).rev().collect(), table })),
-        }
+        let slots = Mutex::new(Slots { idle: (0..RING).rev().collect(), table });
+        Self(Arc::new(Tokens { stem, free: Semaphore::new(RING), slots }))
     }
 
     /// Ends every wait that is over its time or whose connection is another's by now.
@@ -201,12 +199,13 @@ impl Ring {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Claims a token for `answers` messages, waiting until one is free; with `patience` the wait for them ends by itself.
     pub(crate) async fn claim(&self, answers: usize, patience: Option<Patience>) -> Slot {
-        let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
+        // Given back when the slot is dropped.
+        self.0.free.acquire().await.expect("the semaphore is never closed").forget();
         let (waiter, answers) = if answers == 1 {
             let (sender, receiver) = oneshot::channel();
             (Waiter::One(sender), Answers::One(receiver))
@@ -222,7 +221,7 @@ impl Ring {
         let reply = entry.reply.clone();
         drop(slots);
         let is_answered = AtomicBool::new(false);
-        Slot { ring: self.clone(), index, reply, answers, is_answered, _permit: permit }
+        Slot { ring: self.clone(), index, reply, answers, is_answered }
     }
 }
 
@@ -257,8 +256,10 @@ impl Drop for Slot {
         entry.waiter = None;
         entry.patience = None;
         if !self.is_answered.load(Ordering::Relaxed) {
-            entry.retire(&self.ring.stem, self.index);
+            entry.retire(&self.ring.0.stem, self.index);
         }
         slots.idle.push(self.index);
+        drop(slots);
+        self.ring.0.free.add_permits(1);
     }
 }

@@ -54,9 +54,9 @@ impl Outgoing {
     }
 }
 
-/// The connection is closed for good.
+/// The connection is closed for good; what was to go to that subject never goes out.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(super) struct Closed(pub(super) Subject);
 
 impl Outbox {
     /// Starts sending until the last sender is gone.
@@ -74,9 +74,13 @@ impl Outbox {
     /// # Cancel safety
     /// Safe: a message is handed over or it is not.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<(), Closed> {
-        self.0.send(outgoing).await.map_err(|_| Closed)
+        self.0.send(outgoing).await.map_err(|unsent| Closed(unsent.0.subject))
     }
 }
+
+/// The client library takes nothing any more.
+#[derive(Debug)]
+struct Gone;
 
 type Answered = BoxFuture<'static, (Batch, Option<Message>)>;
 
@@ -94,7 +98,7 @@ impl Pump {
         tracing::debug!(?ended, "nothing is sent any more");
     }
 
-    async fn work(&mut self, queue: &mut mpsc::Receiver<Outgoing>) -> Result<(), Closed> {
+    async fn work(&mut self, queue: &mut mpsc::Receiver<Outgoing>) -> Result<(), Gone> {
         let mut stride = Vec::with_capacity(STRIDE);
         let mut under_way: FuturesUnordered<Answered> = FuturesUnordered::new();
         loop {
@@ -140,7 +144,7 @@ impl Pump {
     }
 
     /// Sends a batch; what it returns waits for its receipt.
-    async fn commit(&self, batch: Batch) -> Result<Answered, Closed> {
+    async fn commit(&self, batch: Batch) -> Result<Answered, Gone> {
         let epoch = self.connection.borrow().epoch;
         let patience = Patience { until: Instant::now() + RECEIPT, epoch };
         let mut slot = self.mux.commits.claim(1, Some(patience)).await;
@@ -150,14 +154,14 @@ impl Pump {
         Ok(async move { (batch, slot.next().await) }.boxed())
     }
 
-    async fn send(&self, outgoing: Outgoing) -> Result<(), Closed> {
+    async fn send(&self, outgoing: Outgoing) -> Result<(), Gone> {
         if outgoing.is_of_now && !self.connection.borrow().is_up {
             return Ok(());
         }
         let Outgoing { subject, reply, headers, body: payload, .. } = outgoing;
         let message = async_nats::message::OutboundMessage { subject, reply, headers, payload };
         match self.client.publish_message(message).await {
-            Err(error) if error.kind() == PublishErrorKind::Send => Err(Closed),
+            Err(error) if error.kind() == PublishErrorKind::Send => Err(Gone),
             // What it refuses was checked by those who wait for an answer.
             Err(error) => {
                 tracing::debug!(%error, "a message could not be sent");

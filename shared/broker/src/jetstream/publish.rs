@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderName, HeaderValue};
+use async_nats::{HeaderName, HeaderValue, Subject};
 use nova_wire::name;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::mux::Patience;
-use super::outbox::{Closed, Outgoing};
+use super::outbox::Outgoing;
 use super::{JetStream, convert, is_no_responders, millis};
 use crate::{Expect, Message, PublishError, Receipt};
 
@@ -47,8 +47,9 @@ pub(super) struct ApiError {
 impl JetStream {
     pub(super) async fn publish_one(&self, message: Message, expect: Expect) -> Result<Receipt, PublishError> {
         let Message { subject, headers, body, .. } = message;
-        let bytes = body.len();
-        let refused = |description: String| PublishError::Refused { subject: subject.clone(), code: 0, description };
+        let (bytes, subject) = (body.len(), Subject::from(subject));
+        let refused =
+            |description: String| PublishError::Refused { subject: subject.to_string(), code: 0, description };
         let mut headers = convert::to_nats(&headers)
             .map_err(|header| refused(format!("header `{header}` holds what a header cannot")))?;
         if let Expect::Last(sequence) = expect {
@@ -59,13 +60,13 @@ impl JetStream {
             return Err(refused("the subject is malformed".to_owned()));
         }
         if convert::wire_bytes(headers.as_ref()) + bytes > self.client.max_payload() {
-            return Err(PublishError::TooLarge { subject, bytes });
+            return Err(PublishError::TooLarge { subject: subject.to_string(), bytes });
         }
-        let unknown = || PublishError::Unknown { subject: subject.clone(), after_ms: millis(RECEIPT) };
+        let unknown = || PublishError::Unknown { subject: subject.to_string(), after_ms: millis(RECEIPT) };
         let until = Instant::now() + RECEIPT;
         let epoch = self.epoch(RECEIPT).await.ok_or_else(unknown)?;
         let mut slot = self.mux.publishes.claim(1, Some(Patience { until, epoch })).await;
-        let outgoing = Outgoing { headers, ..Outgoing::new(subject.as_str(), body).with_reply(slot.subject()) };
+        let outgoing = Outgoing { headers, ..Outgoing::new(subject.clone(), body).with_reply(slot.subject()) };
         let sent = self.outbox.send(outgoing);
         tokio::pin!(sent);
         // A way out that is full must not be waited for without end, either.
@@ -73,12 +74,12 @@ impl JetStream {
             biased;
             sent = &mut sent => match sent {
                 Ok(()) => slot.next().await,
-                Err(Closed) => None,
+                Err(_closed) => None,
             },
             answer = slot.next() => answer,
         };
         match answer {
-            Some(answer) if is_no_responders(&answer) => Err(PublishError::NoStream { subject }),
+            Some(answer) if is_no_responders(&answer) => Err(PublishError::NoStream { subject: subject.to_string() }),
             Some(answer) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
             // It was lost with its connection, or is late; the message may be stored or not.
             None => Err(unknown()),
@@ -89,16 +90,16 @@ impl JetStream {
 /// Reads a receipt; `None` when it is none.
 fn receipt(subject: &str, bytes: usize, body: &[u8]) -> Option<Result<Receipt, PublishError>> {
     let ack: PubAck = serde_json::from_slice(body).ok()?;
+    let Some(error) = ack.error else {
+        return Some(Ok(Receipt { stream: ack.stream, sequence: ack.seq, is_duplicate: ack.duplicate }));
+    };
     let subject = subject.to_owned();
-    Some(match ack.error {
-        None => Ok(Receipt { stream: ack.stream, sequence: ack.seq, is_duplicate: ack.duplicate }),
-        Some(error) if WRONG_LAST_SEQUENCE.contains(&error.err_code) => Err(PublishError::Conflict { subject }),
-        Some(error) if error.err_code == MESSAGE_TOO_LARGE => Err(PublishError::TooLarge { subject, bytes }),
-        Some(error) if FULL.contains(&error.err_code) => {
-            Err(PublishError::Full { subject, description: error.description })
-        }
-        Some(error) => Err(PublishError::Refused { subject, code: error.err_code, description: error.description }),
-    })
+    Some(Err(match error.err_code {
+        code if WRONG_LAST_SEQUENCE.contains(&code) => PublishError::Conflict { subject },
+        MESSAGE_TOO_LARGE => PublishError::TooLarge { subject, bytes },
+        code if FULL.contains(&code) => PublishError::Full { subject, description: error.description },
+        code => PublishError::Refused { subject, code, description: error.description },
+    }))
 }
 
 #[cfg(test)]

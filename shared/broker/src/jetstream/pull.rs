@@ -8,7 +8,7 @@ use nova_types::UnixMillis;
 use serde_json::json;
 
 use super::inboxes::Inbox;
-use super::outbox::{Closed, Outgoing};
+use super::outbox::Outgoing;
 use super::{ANSWER, JetStream, Link, convert};
 use crate::{AckToken, BrokerError, Delivery, Pull, PullItem, PullRequest, Settle};
 
@@ -72,7 +72,7 @@ impl JetStream {
         let inbox = self.inboxes.take(&self.client).await.map_err(|_| gone())?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", request.stream, request.consumer);
         let asked = Outgoing::new(subject, ask.to_string()).with_reply(inbox.subject.as_str());
-        self.outbox.send(asked).await.map_err(|Closed| gone())?;
+        self.outbox.send(asked).await.map_err(|_| gone())?;
         let pulling =
             Pulling { jetstream: self.clone(), inbox: Some(inbox), what, wanted: request.batch, silence, link };
         let items = futures_util::stream::unfold(pulling, |mut pulling| async move {
@@ -184,7 +184,7 @@ fn delivery(message: async_nats::Message) -> Option<Delivery> {
         at: place.at,
         headers: convert::from_nats(message.headers.as_ref()),
         body: message.payload,
-        token: AckToken(reply.to_string()),
+        token: AckToken(reply),
     })
 }
 

@@ -9,7 +9,7 @@ use nova_types::UnixMillis;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::outbox::{Closed, Outgoing};
+use super::outbox::Outgoing;
 use super::{ANSWER, JetStream, convert, is_no_responders, millis};
 use crate::{BrokerError, Inspected, Message, Scan, Stored};
 
@@ -114,7 +114,7 @@ impl JetStream {
         let mut link = self.link(ANSWER).await.ok_or_else(lost)?;
         let mut slot = self.mux.requests.claim(batch + 2, None).await;
         let asked = Outgoing::new(format!("$JS.API.DIRECT.GET.{stream}"), ask.to_string()).with_reply(slot.subject());
-        self.outbox.send(asked).await.map_err(|Closed| lost())?;
+        self.outbox.send(asked).await.map_err(|_| lost())?;
         let mut page = Vec::new();
         loop {
             let answer = tokio::select! {

@@ -22,7 +22,7 @@ pub(super) struct Counts {
 pub(super) fn write(place: &Place<'_>, counts: &Counts, at: UnixMillis) -> AckToken {
     let Place { stream, consumer, sequence } = place;
     let Counts { deliveries, order, pending } = counts;
-    AckToken(format!("$JS.ACK.{stream}.{consumer}.{deliveries}.{sequence}.{order}.{}000000.{pending}", at.0))
+    AckToken::new(format!("$JS.ACK.{stream}.{consumer}.{deliveries}.{sequence}.{order}.{}000000.{pending}", at.0))
 }
 
 pub(super) fn read(token: &AckToken) -> Option<Place<'_>> {

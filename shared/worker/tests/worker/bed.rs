@@ -58,6 +58,7 @@ impl Bed {
         let options = WorkerOptions {
             id: WorkerId::new(id).expect("an id"),
             slots,
+            threads: 0,
             cancel_grace: Duration::from_secs(1),
             outcomes_kept: Duration::from_secs(24 * 3600),
             labels: BTreeMap::new(),

@@ -30,6 +30,7 @@ fn options(id: usize, shutdown: &Shutdown) -> WorkerOptions {
     WorkerOptions {
         id: WorkerId::new(format!("w{id}")).expect("an id"),
         slots: 16,
+        threads: 0,
         cancel_grace: Duration::from_secs(1),
         outcomes_kept: Duration::from_secs(24 * 3600),
         labels: BTreeMap::new(),

@@ -1,12 +1,12 @@
 //! Cancels, drains, and two workers over one task.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use nova_types::OutcomeKind;
 use nova_wire::assets;
-use nova_worker::{Context, Worker};
+use nova_worker::{Blocking, BlockingSkill, Context, Verdict, Worker};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -37,6 +37,50 @@ async fn a_cancel_stops_what_runs() {
     assert_eq!((outcome.kind, outcome.attempt), (OutcomeKind::Cancelled, 1));
     bed.drained("a").await;
     assert_eq!(bed.count(assets::DEAD, "nova.dead.>").await, 0, "a cancelled task leaves no letter");
+    worker.stop().await;
+}
+
+/// On a thread of its own, where no cancel reaches it: `hold` ends when the test says so, `after` tells whether it had.
+struct Holds {
+    started: Arc<Notify>,
+    release: Mutex<mpsc::Receiver<()>>,
+    is_released: AtomicBool,
+}
+
+impl BlockingSkill for Holds {
+    type Input = String;
+    type Output = bool;
+
+    fn name(&self) -> &str {
+        "a"
+    }
+
+    fn run(&self, input: String, _: &Context) -> Result<bool, Verdict> {
+        if input == "hold" {
+            self.started.notify_one();
+            let _ = self.release.lock().unwrap().recv();
+            self.is_released.store(true, Ordering::SeqCst);
+        }
+        Ok(self.is_released.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_does_not_stop_keeps_its_slot() {
+    let bed = Bed::new("a = {}").await;
+    let (release, released) = mpsc::channel();
+    let started = Arc::new(Notify::new());
+    let holds = Holds { started: Arc::clone(&started), release: Mutex::new(released), is_released: false.into() };
+    let worker = bed.start("w", 1, Worker::new().skill(Blocking::new(holds)));
+    bed.submit("a", "x", &[], "\"hold\"").await;
+    started.notified().await;
+    bed.cancel("a", "x").await;
+    assert_eq!(bed.outcome("a", "x").await.0.kind, OutcomeKind::Cancelled);
+    bed.submit("a", "y", &[], "\"after\"").await;
+    // Time enough to start what must not start.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    release.send(()).unwrap();
+    assert_eq!(&bed.outcome("a", "y").await.1.body[..], b"true");
     worker.stop().await;
 }
 
