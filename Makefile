@@ -1,12 +1,13 @@
 # `make help` lists what can be done. Needs Rust, make and Python with pip; everything else is installed by `make setup`.
 .POSIX:
-.PHONY: help setup build demo test check fmt lint laws bench new-worker recording clean
+.PHONY: help setup build demo test check fmt lint laws bench cost new-worker recording clean
 
 REPO = .
 CASE =
 NAME =
 ADD =
-export REPO NAME ADD
+WRITE =
+export REPO NAME ADD WRITE
 
 # The server every test and demo starts; resolved when a recipe runs, because setup may just have installed it.
 NATS = NOVA_NATS_SERVER="$$(deploy/setup/nats-server.sh)"
@@ -47,6 +48,10 @@ bench: setup ## measure a release build and judge it by its bounds, in 10 minute
 	cargo build --release
 	cargo build --release --package nova-broker --features stock --example yardstick
 	@$(NATS) cargo run --release --quiet -p nova-bench -- $$(case "$${FULL:-0}" in 0) ;; *) echo --full ;; esac) $(CASE)
+
+cost: ## hold the instructions of the hot paths against their figures, where valgrind is installed (WRITE=1 writes them anew)
+	cargo build --release --quiet --package nova-cost
+	@"$${CARGO_TARGET_DIR:-target}/release/nova-cost" $$(case "$${WRITE:-0}" in 0) ;; *) echo --write ;; esac)
 
 new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)
 	@deploy/setup/new-worker.sh "$$NAME" "$$ADD"

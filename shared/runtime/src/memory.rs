@@ -1,7 +1,19 @@
-//! The allocator of every process that links this crate.
-//!
-//! A task is a few dozen short-lived allocations that often end on another thread than they began on; the C library's
-//! allocator spends a third of a busy coordinator's time on them.
+//! The allocator of a program: its own choice, never that of a library it links.
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+#[doc(hidden)]
+pub use mimalloc::MiMalloc;
+
+/// Makes mimalloc the allocator of this program; stands in its `main.rs`.
+///
+/// A task is a few dozen short-lived allocations that often end on another thread than they began on.
+///
+/// ```
+/// nova_runtime::use_mimalloc!();
+/// ```
+#[macro_export]
+macro_rules! use_mimalloc {
+    () => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::memory::MiMalloc = $crate::memory::MiMalloc;
+    };
+}

@@ -66,6 +66,7 @@ pub use blocking::{Blocking, BlockingSkill};
 pub use config::WorkerConfig;
 pub use context::{CheckpointError, Context};
 pub use middleware::{Middleware, Next};
+pub use nova_runtime::use_mimalloc;
 pub use nova_types::{Code, Skill as SkillName, TaskId, WorkerId};
 pub use nova_wire::{ContentType, DecodeError, EncodeError, Payload};
 pub use payload::{FromPayload, IntoPayload, Raw};

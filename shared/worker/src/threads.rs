@@ -148,7 +148,11 @@ mod tests {
         assert!(!is_here(&floor, after).await);
         assert!(!is_here(&floor, async {}).await, "one that waited must show it anew");
         prove(&floor).await;
-        is_here(&floor, async { std::thread::sleep(AT_ONCE * 2) }).await;
+        let hold = async {
+            let began = Instant::now();
+            while began.elapsed() < AT_ONCE {}
+        };
+        is_here(&floor, hold).await;
         assert!(!is_here(&floor, async {}).await, "as one that holds its thread");
     }
 

@@ -42,6 +42,8 @@ struct Args {
     write_doc: Option<PathBuf>,
 }
 
+nova_runtime::use_mimalloc!();
+
 fn main() -> ExitCode {
     // The same program is also the worker it measures, as a process of its own.
     match part::asked() {

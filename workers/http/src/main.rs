@@ -2,6 +2,8 @@
 
 use nova_worker::Worker;
 
+nova_worker::use_mimalloc!();
+
 fn main() -> std::process::ExitCode {
     nova_worker::main(|setup| async move {
         let skill = nova_http::Http::new(setup.config()?)?;

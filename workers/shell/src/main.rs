@@ -6,6 +6,8 @@ use nova_shell::config::Config;
 use nova_shell::skill::Shell;
 use nova_worker::Worker;
 
+nova_worker::use_mimalloc!();
+
 fn main() -> ExitCode {
     // Each attempt's supervisor is this binary, started again.
     nova_shell::supervisor::entry().unwrap_or_else(|| {

@@ -58,7 +58,7 @@ impl BlockingSkill for Holds {
     fn run(&self, input: String, _: &Context) -> Result<bool, Verdict> {
         if input == "hold" {
             self.started.notify_one();
-            let _ = self.release.lock().unwrap().recv();
+            let _ = self.release.lock().expect("nobody panicked").recv();
             self.is_released.store(true, Ordering::SeqCst);
         }
         Ok(self.is_released.load(Ordering::SeqCst))
@@ -68,7 +68,7 @@ impl BlockingSkill for Holds {
 #[tokio::test]
 async fn a_thread_that_does_not_stop_keeps_its_slot() {
     let bed = Bed::new("a = {}").await;
-    let (release, released) = mpsc::channel();
+    let (release, released) = mpsc::sync_channel(1);
     let started = Arc::new(Notify::new());
     let holds = Holds { started: Arc::clone(&started), release: Mutex::new(released), is_released: false.into() };
     let worker = bed.start("w", 1, Worker::new().skill(Blocking::new(holds)));
@@ -79,7 +79,7 @@ async fn a_thread_that_does_not_stop_keeps_its_slot() {
     bed.submit("a", "y", &[], "\"after\"").await;
     // Time enough to start what must not start.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    release.send(()).unwrap();
+    release.send(()).expect("it waits for it");
     assert_eq!(&bed.outcome("a", "y").await.1.body[..], b"true");
     worker.stop().await;
 }
