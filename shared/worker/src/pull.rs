@@ -165,7 +165,7 @@ impl Puller {
         let mut came = 0;
         while let Some(rung) = brought(&mut self.waiting).now_or_never() {
             match rung {
-                Ok(Some(delivery)) => {
+                Ok(Some((_, delivery))) => {
                     came += 1;
                     match free.pop() {
                         Some(slot) => self.start(delivery, Some(slot)),
@@ -203,7 +203,7 @@ impl Puller {
                 biased;
                 slot = &mut slot => return slot,
                 delivery = brought(&mut self.waiting) => {
-                    if let Ok(Some(delivery)) = delivery {
+                    if let Ok(Some((_, delivery))) = delivery {
                         self.start_rung(delivery, None);
                     }
                 }
@@ -228,9 +228,13 @@ impl Puller {
         connection.borrow_and_update();
         tokio::select! {
             delivery = brought(&mut self.waiting) => match delivery {
-                Ok(Some(delivery)) => {
-                    let slot = self.station.slots.take_free(1).pop();
+                Ok(Some((priority, delivery))) => {
+                    let (slot, is_last) = (self.station.slots.take_free(1).pop(), delivery.pending == 0);
                     self.start_rung(delivery, slot);
+                    // Nothing stands behind it: asking for more would be two messages in vain for each lone task.
+                    if is_last {
+                        self.waiting[priority as usize] = pull(&self.station, priority, 1, Some(WAIT)).await.ok();
+                    }
                 }
                 Ok(None) | Err(BrokerError::Disconnected { .. }) => {}
                 // Such as a consumer that was deleted: asked again at once, the broker would refuse as quickly.
@@ -256,18 +260,20 @@ async fn pull(
     station.broker.pull(PullRequest { stream, consumer, batch, wait }).await
 }
 
-/// What the first of the waiting pulls brings; `None` or why when one of them ended, which is then cleared.
+/// What the first of the waiting pulls brings, and which; `None` or why when one of them ended, which is then cleared.
 ///
 /// # Cancel safety
 /// Safe: nothing is taken from a pull before this returns.
-async fn brought(waiting: &mut [Option<Pull>; 3]) -> Result<Option<Box<Delivery>>, BrokerError> {
+async fn brought(waiting: &mut [Option<Pull>; 3]) -> Result<Option<(Priority, Box<Delivery>)>, BrokerError> {
     std::future::poll_fn(|cx| {
-        for pull in waiting.iter_mut() {
+        for (priority, pull) in Priority::ALL.into_iter().zip(waiting.iter_mut()) {
             while let Some(held) = pull {
                 match held.poll_next_unpin(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok(PullItem::Heartbeat))) => {}
-                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => return Poll::Ready(Ok(Some(delivery))),
+                    Poll::Ready(Some(Ok(PullItem::Delivery(delivery)))) => {
+                        return Poll::Ready(Ok(Some((priority, delivery))));
+                    }
                     Poll::Ready(Some(Err(error))) => {
                         *pull = None;
                         return Poll::Ready(Err(error));

@@ -200,19 +200,15 @@ struct Place {
 impl Place {
     /// Reads both forms: `$JS.ACK.<stream>.<consumer>.<n>...` and `$JS.ACK.<domain>.<account>.<stream>.<consumer>.<n>...`.
     fn parse(subject: &str) -> Option<Self> {
-        let tokens: Vec<&str> = subject.split('.').collect();
-        let start = match tokens.len() {
-            9 => 4,
-            11.. => 6,
+        let start = match subject.bytes().filter(|byte| *byte == b'.').count() {
+            8 => 4,
+            10.. => 6,
             _ => return None,
         };
-        let number = |i: usize| tokens.get(start + i)?.parse::<u64>().ok();
-        Some(Self {
-            deliveries: number(0)?,
-            sequence: number(1)?,
-            at: UnixMillis(i64::try_from(number(3)? / 1_000_000).ok()?),
-            pending: number(4)?,
-        })
+        let mut numbers = subject.split('.').skip(start).map(|token| token.parse::<u64>().ok());
+        let [deliveries, sequence, _of_consumer, at, pending] = std::array::from_fn(|_| numbers.next().flatten());
+        let at = UnixMillis(i64::try_from(at? / 1_000_000).ok()?);
+        Some(Self { deliveries: deliveries?, sequence: sequence?, at, pending: pending? })
     }
 }
 
