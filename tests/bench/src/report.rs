@@ -92,35 +92,57 @@ pub fn bound(row: &Row) -> Option<String> {
     })
 }
 
-/// The columns behind a row's name: figure, spread, ratio, bound.
-pub fn columns(row: &Row) -> [String; 4] {
+/// What a row shows, in the order of [`HEADS`].
+fn cells(row: &Row) -> [String; HEADS.len()] {
     let spread = row.spread.map(|spread| format!("{:.0} %", spread * 100.0));
-    let ratio = row.ratio.map(|ratio| format!("{ratio:.2}"));
+    // A ratio that is a row of its own has said so already.
+    let ratio = row.ratio.filter(|_| !row.is_ratio()).map(|ratio| format!("{ratio:.2}"));
     let verdict = if row.missed_by().is_some() { " MISSED" } else { "" };
     let bound = bound(row).map(|bound| bound + verdict);
-    [figure(row.value, row.unit), spread.unwrap_or_default(), ratio.unwrap_or_default(), bound.unwrap_or_default()]
+    let [broker, own] = row.cpu.map_or([const { None }; 2], |cpu| [cpu.broker_us, cpu.own_us].map(Some));
+    let cpu = |cpu: Option<f64>| cpu.map(|us| figure(us, "µs")).unwrap_or_default();
+    [
+        row.name.clone(),
+        figure(row.value, row.unit),
+        spread.unwrap_or_default(),
+        cpu(broker),
+        cpu(own),
+        ratio.unwrap_or_default(),
+        bound.unwrap_or_default(),
+    ]
+}
+
+/// What the columns show.
+const HEADS: [&str; 7] = ["", "median", "spread", "broker CPU", "own CPU", "ratio", "bound"];
+
+/// Heads and rows, without the columns in which there is nothing.
+pub fn columns(rows: &[Row]) -> Vec<Vec<String>> {
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    let used = |column: usize| column < 2 || rows.iter().any(|row| !row[column].is_empty());
+    let kept: Vec<usize> = (0..HEADS.len()).filter(|column| used(*column)).collect();
+    let heads = kept.iter().map(|column| HEADS[*column].to_owned()).collect();
+    let lines = rows.iter().map(|row| kept.iter().map(|column| row[*column].clone()).collect());
+    std::iter::once(heads).chain(lines).collect()
 }
 
 /// Rows for a terminal.
 pub fn table(rows: &[Row]) -> String {
-    let heads = ["", "median", "spread", "ratio", "bound"].map(str::to_owned);
-    let mut lines = vec![heads];
-    lines.extend(rows.iter().map(|row| {
-        let [value, spread, ratio, bound] = columns(row);
-        [row.name.clone(), value, spread, ratio, bound]
-    }));
+    let lines = columns(rows);
+    let count = lines[0].len();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3, 4].map(width);
+    let widths: Vec<usize> = (0..count).map(width).collect();
     let mut text = String::new();
-    for [name, value, spread, ratio, bound] in &lines {
-        let line = format!(
-            "  {name:<w0$}  {value:>w1$}  {spread:>w2$}  {ratio:>w3$}  {bound}",
-            w0 = widths[0],
-            w1 = widths[1],
-            w2 = widths[2],
-            w3 = widths[3],
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
+    for line in &lines {
+        let mut shown = String::new();
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            // Words to the left, figures to the right, and bounds, which come last, to the left again.
+            let _ = match column {
+                0 => write!(shown, "  {cell:<width$}"),
+                _ if lines[0][column] == "bound" => write!(shown, "  {cell}"),
+                _ => write!(shown, "  {cell:>width$}"),
+            };
+        }
+        let _ = writeln!(text, "{}", shown.trim_end());
     }
     text
 }
@@ -128,6 +150,8 @@ pub fn table(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Cpu;
+    use crate::sample::Rounds;
 
     #[test]
     fn figures_are_readable() {
@@ -148,5 +172,17 @@ mod tests {
         let expected = ["missed: a slow is 30.0 ms, the bound is < 20 ms: 50 % off", "not measured: b: no"];
         assert_eq!(report.complaints(), expected);
         assert!(table(&report.rows).contains("< 20 ms MISSED"));
+    }
+
+    #[test]
+    fn columns_without_anything_are_left_out() {
+        let rounds: Rounds = [0.5, 0.7].into_iter().collect();
+        let rows = [Row::ratio("a", "a/b", &rounds), Row::once("a", "x", 3.0, "ms")];
+        let expected = [vec!["", "median", "spread"], vec!["a/b", "0.600 x", "33 %"], vec!["x", "3.00 ms", ""]];
+        assert_eq!(columns(&rows), expected);
+        let cpu = Cpu { broker_us: 60.0, own_us: 90.0 };
+        let shown = columns(&[Row::once("a", "x", 3.0, "ms").costing(cpu)]);
+        assert_eq!(shown[0], ["", "median", "broker CPU", "own CPU"]);
+        assert_eq!(shown[1], ["x", "3.00 ms", "60.0 µs", "90.0 µs"]);
     }
 }

@@ -10,7 +10,7 @@ use nova_types::{OutcomeKind, Skill};
 use nova_wire::Payload;
 
 use crate::bed::{Bed, NOOP, PATIENCE, RAW, STOCK};
-use crate::meter::{Cost, measure, measure_here};
+use crate::meter::{Cost, measure, measured_here};
 use crate::row::{Bound, Row};
 use crate::sample::{Rounds, Times};
 use crate::yardstick::{Kind, Yardstick};
@@ -114,12 +114,11 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
                 }
                 1 => {
                     let processes = [bed.server.pid(), raw.worker_pid(), raw.submitter_pid()];
-                    by_hand.push(&measure_here(processes, async { raw.wait(TASKS, IN_FLIGHT).await.map(drop) }).await?);
+                    by_hand.push(&measured_here(processes, raw.wait(TASKS, IN_FLIGHT)).await?.1);
                 }
                 _ => {
                     let processes = [bed.server.pid(), stock.worker_pid(), stock.submitter_pid()];
-                    by_calls
-                        .push(&measure_here(processes, async { stock.wait(TASKS, IN_FLIGHT).await.map(drop) }).await?);
+                    by_calls.push(&measured_here(processes, stock.wait(TASKS, IN_FLIGHT)).await?.1);
                 }
             }
         }
