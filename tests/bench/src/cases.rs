@@ -13,6 +13,7 @@ mod keyed;
 mod latency;
 mod limited;
 mod noop;
+mod peers;
 mod priority;
 mod profiles;
 mod sizes;
@@ -93,4 +94,5 @@ pub const CASES: &[Case] = &[
     case!(by mode takeover),
     case!(full waiting),
     case!(full backlog),
+    case!(full by mode peers),
 ];

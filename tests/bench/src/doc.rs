@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cases::CASES;
 use crate::plots;
-use crate::report::{Report, columns};
+use crate::report::{Report, columns, notes};
 use crate::row::Row;
 
 const HEAD: &str = "\
@@ -51,6 +51,9 @@ pub fn page(report: &Report) -> String {
             let _ = writeln!(text, "![{}]({FOLDER}/{}.svg)\n", drawing.title, case.name);
         }
         table(&mut text, &rows);
+        for (index, note) in notes(&rows).enumerate() {
+            let _ = writeln!(text, "{}- {note}", if index == 0 { "\n" } else { "" });
+        }
     }
     text
 }

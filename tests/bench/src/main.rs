@@ -8,6 +8,7 @@ mod machine;
 mod meter;
 mod mode;
 mod part;
+mod peer;
 mod plot;
 mod plots;
 mod report;

@@ -62,6 +62,9 @@ pub fn results_path() -> anyhow::Result<PathBuf> {
 
 /// A figure with its unit, in as many digits as mean something.
 pub fn figure(value: f64, unit: &str) -> String {
+    if value.is_nan() {
+        return "none".into();
+    }
     let digits = match value.abs() {
         v if v >= 1000.0 => 0,
         v if v >= 10.0 => 1,
@@ -125,6 +128,11 @@ pub fn columns(rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(heads).chain(lines).collect()
 }
 
+/// What to know about rows, each with the row's name.
+pub fn notes(rows: &[Row]) -> impl Iterator<Item = String> {
+    rows.iter().filter_map(|row| Some(format!("{}: {}", row.name, row.note.as_ref()?)))
+}
+
 /// Rows for a terminal.
 pub fn table(rows: &[Row]) -> String {
     let lines = columns(rows);
@@ -144,6 +152,9 @@ pub fn table(rows: &[Row]) -> String {
         }
         let _ = writeln!(text, "{}", shown.trim_end());
     }
+    for note in notes(rows) {
+        let _ = writeln!(text, "  * {note}");
+    }
     text
 }
 
@@ -159,6 +170,7 @@ mod tests {
         assert_eq!(figure(999.94, "ms"), "999.9 ms");
         assert_eq!(figure(0.1234, "ms"), "0.123 ms");
         assert_eq!(figure(-12.0, ""), "-12.0");
+        assert_eq!(figure(f64::NAN, "ms"), "none");
     }
 
     #[test]
@@ -166,12 +178,13 @@ mod tests {
         let machine = Machine { cores: 2, processor: "p".into(), nats_server: "2".into(), build: "dev" };
         let rows = vec![
             Row::once("a", "slow", 30.0, "ms").within(Bound::Below(20.0)),
-            Row::once("a", "fine", 10.0, "ms").within(Bound::Below(20.0)),
+            Row::once("a", "fine", 10.0, "ms").within(Bound::Below(20.0)).noted("warm"),
         ];
         let report = Report { machine, rows, failures: vec!["b: no".into()] };
         let expected = ["missed: a slow is 30.0 ms, the bound is < 20 ms: 50 % off", "not measured: b: no"];
         assert_eq!(report.complaints(), expected);
         assert!(table(&report.rows).contains("< 20 ms MISSED"));
+        assert!(table(&report.rows).ends_with("\n  * fine: warm\n"));
     }
 
     #[test]

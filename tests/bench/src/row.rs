@@ -55,13 +55,26 @@ pub struct Row {
     pub cpu: Option<Cpu>,
     /// Where it is drawn.
     pub point: Option<Point>,
+    /// What to know about it, such as the settings it was measured with.
+    pub note: Option<String>,
 }
 
 impl Row {
     /// A figure measured once.
     pub fn once(case: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        let name = name.into();
-        Self { case, name, value, unit, median: value, spread: None, ratio: None, bound: None, cpu: None, point: None }
+        Self {
+            case,
+            name: name.into(),
+            value,
+            unit,
+            median: value,
+            spread: None,
+            ratio: None,
+            bound: None,
+            cpu: None,
+            point: None,
+            note: None,
+        }
     }
 
     /// A figure measured in rounds.
@@ -99,9 +112,15 @@ impl Row {
         self
     }
 
+    /// The same with what to know about it.
+    pub fn noted(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
     /// Whether it is what one thing comes to beside another, as a row of its own.
     pub fn is_ratio(&self) -> bool {
-        self.ratio == Some(self.value) && self.name.contains('/')
+        self.unit == "x" && self.name.contains('/')
     }
 
     /// How much of its bound it misses, as a share of the bound; `None` when it keeps to it.
