@@ -20,6 +20,10 @@ fn rates_and_times_are_told() {
         let [p50, max] = ["p50_ms", "max_ms"].map(|time| row[key][time].as_f64().expect("a time"));
         assert!(0.0 < p50 && p50 <= max, "{key}: {row}");
     }
+    // 200 one at a time, 300 submitted, 300 waited for: nothing of them is left.
+    assert_eq!((&row["submits"], &row["whole"], &row["deleted"]), (&300.into(), &300.into(), &800.into()));
+    let held = fleet.run(&["task", "ls", "--json"]).exits(0).rows();
+    assert!(held.is_empty(), "{held:?}");
     let ran = fleet.run(&["bench", "--tasks", "20"]).exits(0);
     assert!(ran.stdout.contains("submits\t") && ran.stdout.contains("latency\tp50 "), "{ran:?}");
 }

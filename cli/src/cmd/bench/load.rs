@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use nova_client::{Client, Submit, Submitted};
 use tokio::sync::mpsc;
 
@@ -14,6 +14,9 @@ use crate::progress::Progress;
 
 /// How long a task may take: whoever waits longer has no use for a benchmark.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long tasks are started at most when no rate was asked for: a slow fleet, too, is told of soon.
+const SPAN: Duration = Duration::from_secs(10);
 
 /// How often tasks that are due are started at most: each start wakes a thread.
 const SLICE: Duration = Duration::from_micros(500);
@@ -37,39 +40,45 @@ pub(super) async fn whole(
 ) -> Result<Run, Failure> {
     let mut times = Times::default();
     let began = Instant::now();
-    let mut all =
-        stream::iter(0..tasks).map(|_| one(cx.client.clone(), task.clone())).buffer_unordered(width(in_flight));
+    let all = in_time(tasks, began).map(|_| one(cx.client.clone(), task.clone()));
+    let mut all = all.buffer_unordered(width(in_flight));
     while let Some(time) = all.try_next().await? {
         times.push(time);
         progress.at(times.len());
     }
-    Ok(Run { per_sec: per_sec(tasks, began), times })
+    Ok(Run { per_sec: per_sec(times.len(), began), times })
 }
 
-/// Submits tasks, so many under way, then waits until the last ones have ended; says how many per second had a receipt.
+/// So many tasks, or fewer when the time is over before.
+fn in_time(tasks: u64, began: Instant) -> impl Stream<Item = u64> {
+    stream::iter(0..tasks).take_while(move |_| std::future::ready(began.elapsed() < SPAN))
+}
+
+/// Submits tasks, so many under way, then waits until the last ones have ended; says how many had a receipt, and how many
+/// per second.
 pub(super) async fn submits(
     cx: &Cx,
     task: &Submit,
     tasks: u64,
     in_flight: u64,
     progress: &Progress,
-) -> Result<f64, Failure> {
+) -> Result<(u64, f64), Failure> {
     let began = Instant::now();
-    let mut all = stream::iter(0..tasks).map(|_| cx.client.submit(task.clone())).buffered(width(in_flight));
+    let mut all = in_time(tasks, began).map(|_| cx.client.submit(task.clone())).buffered(width(in_flight));
     let (mut taken, mut last): (u64, Option<Submitted>) = (0, None);
     while let Some(submitted) = all.try_next().await? {
         taken += 1;
         progress.at(taken);
         last = Some(submitted);
     }
-    let rate = per_sec(tasks, began);
+    let rate = per_sec(taken, began);
     if let Some(last) = last {
         // Tasks are taken in their order: when the last has ended, next to none of the others is left.
         progress.note("waiting for their ends");
-        let patience = PATIENCE.max(Duration::from_millis(tasks));
+        let patience = PATIENCE.max(Duration::from_millis(10 * taken));
         cx.client.wait(&last.skill, &last.task, patience).await?;
     }
-    Ok(rate)
+    Ok((taken, rate))
 }
 
 /// Starts tasks at a steady rate, each timed from the moment it was due.
