@@ -21,6 +21,8 @@ pub struct Peer {
     pub name: &'static str,
     /// How many times as many tasks per second Nova has to do.
     pub at_least: Option<f64>,
+    /// Why it is left out unless it is asked for by name.
+    pub left_out: Option<&'static str>,
 }
 
 /// What is to be measured.

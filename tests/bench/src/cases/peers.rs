@@ -22,14 +22,19 @@ pub const NOTE: &str = "512 tasks of 128 bytes under way, 3 rounds with Nova in 
 
 /// Those with a bound first: they must not lack the time.
 const PEERS: &[Peer] = &[
-    Peer { name: "celery", at_least: Some(100.0) },
-    Peer { name: "taskiq-nats", at_least: Some(40.0) },
-    Peer { name: "restate", at_least: Some(40.0) },
-    Peer { name: "bullmq", at_least: Some(6.0) },
-    Peer { name: "asynq", at_least: None },
-    Peer { name: "river", at_least: None },
-    Peer { name: "temporal", at_least: None },
+    Peer { name: "celery", at_least: Some(100.0), left_out: None },
+    Peer { name: "taskiq-nats", at_least: Some(40.0), left_out: None },
+    Peer { name: "restate", at_least: Some(40.0), left_out: Some(RESTATE_ASKS) },
+    Peer { name: "bullmq", at_least: Some(6.0), left_out: None },
+    Peer { name: "asynq", at_least: None, left_out: None },
+    Peer { name: "river", at_least: None, left_out: None },
+    Peer { name: "temporal", at_least: None, left_out: None },
 ];
+/// Its source knows no way around that: `disable-telemetry` is for other requests.
+const RESTATE_ASKS: &str =
+    "its server asks the internet for a newer version at each start, and no setting keeps it from that";
+/// Names the peers to measure, with commas between, those left out otherwise among them.
+const ASKED_FOR: &str = "PEERS";
 
 const ROUNDS: usize = 3;
 const SLOTS: usize = 256;
@@ -135,7 +140,20 @@ fn broken(peer: Peer, why: &anyhow::Error) -> Vec<Row> {
     vec![absent(peer, why), ratio(peer, &std::iter::once(f64::NAN).collect())]
 }
 
+/// Why a peer is not even tried.
+fn left_out(peer: Peer, asked_for: Option<&str>) -> Option<String> {
+    match (asked_for, peer.left_out) {
+        (Some(names), _) if names.split(',').any(|name| name.trim() == peer.name) => None,
+        (Some(_), _) => Some(format!("{ASKED_FOR} does not name it")),
+        (None, why) => why.map(|why| format!("{why}; {ASKED_FOR}={} measures it all the same", peer.name)),
+    }
+}
+
 async fn compared(nova: &mut Nova, peer: Peer, until: Instant) -> Vec<Row> {
+    let asked_for = std::env::var(ASKED_FOR).ok().filter(|names| !names.is_empty());
+    if let Some(why) = left_out(peer, asked_for.as_deref()) {
+        return vec![absent(peer, &anyhow::anyhow!(why))];
+    }
     // The last ones are left out rather than all cut off.
     let left = until.saturating_duration_since(Instant::now()).saturating_sub(ROUNDS_TAKE);
     if left.is_zero() {
@@ -166,7 +184,7 @@ pub async fn run(mode: Mode) -> anyhow::Result<Vec<Row>> {
 mod tests {
     use super::*;
 
-    const PEER: Peer = Peer { name: "slow", at_least: Some(4.0) };
+    const PEER: Peer = Peer { name: "slow", at_least: Some(4.0), left_out: None };
 
     fn rivals() -> Rivals {
         let measured = r#"{"versions": {"slow": "1"}, "rate": 20.0, "p50_ms": 3.0, "p99_ms": null, "settings": "s"}"#;
@@ -184,6 +202,14 @@ mod tests {
         assert_eq!(shown, [("slow", 20.0), ("noop/slow", 4.75), ("slow: one at a time, p50", 3.0)]);
         assert_eq!(rows[0].note.as_deref(), Some("slow 1: s"));
         assert_eq!((rows[1].bound, rows[1].missed_by()), (Some(Bound::AtLeast(4.0)), None));
+    }
+
+    #[test]
+    fn one_that_asks_the_internet_is_measured_only_when_asked_for() {
+        let asks = Peer { left_out: Some("it asks"), ..PEER };
+        assert_eq!(left_out(asks, None).as_deref(), Some("it asks; PEERS=slow measures it all the same"));
+        assert_eq!((left_out(PEER, None), left_out(asks, Some("fast, slow"))), (None, None));
+        assert_eq!(left_out(PEER, Some("fast")).as_deref(), Some("PEERS does not name it"));
     }
 
     #[test]
