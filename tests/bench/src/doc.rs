@@ -29,11 +29,8 @@ submitter together.
 
 const RATIOS: &str = "What was measured against what, each in its case below.";
 
-/// Where the drawings lie, beside the page.
-const FOLDER: &str = "benchmarks";
-
-/// Writes the page of a run; its drawings lie in a folder of the page's own name.
-pub fn page(report: &Report) -> String {
+/// Writes the page of a run, whose drawings lie in a folder beside it.
+pub fn page(report: &Report, folder: &str) -> String {
     let mut text = HEAD.to_owned();
     let _ = writeln!(text, "\nMeasured on: {}.", report.machine);
     let ratios: Vec<Row> = report.rows.iter().filter(|row| row.is_ratio()).cloned().collect();
@@ -48,7 +45,7 @@ pub fn page(report: &Report) -> String {
             continue;
         }
         if let Some(drawing) = plots::of_case(case.name, &rows) {
-            let _ = writeln!(text, "![{}]({FOLDER}/{}.svg)\n", drawing.title, case.name);
+            let _ = writeln!(text, "![{}]({folder}/{}.svg)\n", drawing.title, case.name);
         }
         table(&mut text, &rows);
         for (index, note) in notes(&rows).enumerate() {
@@ -84,10 +81,10 @@ mod tests {
         let ratio = Row::ratio("noop", "noop/raw", &[0.8, 0.9].into_iter().collect());
         let point = Row::once("latency", "p50", 2.0, "ms").at("p50", 100.0);
         let rows = vec![Row::once("noop", "nova", 1234.0, "tasks/s"), ratio, point];
-        let page = page(&Report { machine, rows, failures: Vec::new() });
+        let page = page(&Report { machine, rows, failures: Vec::new() }, "drawn");
         assert!(page.contains("| nova | 1,234 tasks/s |  |\n"));
         assert_eq!(page.matches("| noop/raw | 0.850 x | 12 % |\n").count(), 2, "in its case and on top");
-        assert!(page.contains("(benchmarks/latency.svg)"));
+        assert!(page.contains("(drawn/latency.svg)"));
         assert!(page.contains("it takes `FULL=1`"));
         assert!(CASES.iter().all(|case| page.contains(&format!("\n## {}\n", case.name))));
     }

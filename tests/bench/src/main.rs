@@ -87,11 +87,15 @@ async fn bench(args: Args) -> anyhow::Result<ExitCode> {
     tell(&format!("measured in {}", clock(began.elapsed())));
     let path = report::results_path()?;
     report.write(&path)?;
-    say(&format!("\nresults in {}", path.display()))?;
+    plots::write(&report.rows, &path.with_file_name(""))?;
+    say(&format!("\nresults in {}, curves beside it", path.display()))?;
     if let Some(path) = args.write_doc {
         ensure!(report.failures.is_empty(), "no page without all cases: {}", report.failures.join("; "));
-        std::fs::write(&path, doc::page(&report)).with_context(|| format!("could not write {}", path.display()))?;
-        plots::write(&report.rows, &path.with_extension(""))?;
+        let drawings = path.with_extension("");
+        let folder = drawings.file_name().context("the page has no name")?.to_string_lossy();
+        let page = doc::page(&report, &folder);
+        std::fs::write(&path, page).with_context(|| format!("could not write {}", path.display()))?;
+        plots::write(&report.rows, &drawings)?;
     }
     let complaints = report.complaints();
     for complaint in &complaints {

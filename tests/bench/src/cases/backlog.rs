@@ -74,8 +74,8 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
     tokio::time::sleep(SETTLE).await;
     let again = rss_mib(bed.server.pid())?;
     Ok(vec![
-        Row::ratio(NAME, "backlog-submit/empty", &submit[0].over(&submit[1])).within(Bound::AtLeast(0.9)),
-        Row::ratio(NAME, "backlog-pull/empty", &pull[0].over(&pull[1])).within(Bound::AtLeast(0.9)),
+        Row::ratio(NAME, "backlog/empty: submit", &submit[0].over(&submit[1])).within(Bound::AtLeast(0.9)),
+        Row::ratio(NAME, "backlog/empty: pull", &pull[0].over(&pull[1])).within(Bound::AtLeast(0.9)),
         Row::once(NAME, "memory for each waiting task", bytes(after - before), "B").within(Bound::Below(100.0)),
         Row::once(NAME, "memory for each waiting task, after a restart", bytes(again - before), "B"),
         left.row(NAME, "submit: the million", "tasks/s"),

@@ -69,7 +69,7 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
     let over = |side: &Side| side.over(&work[2]);
     Ok(vec![
         Row::ratio(NAME, "durable/one-by-one", &over(&work[0])).within(Bound::AtLeast(4.0)),
-        Row::ratio(NAME, "durable-submit/one-by-one", &submit[0].over(&submit[1])).within(Bound::AtLeast(4.0)),
+        Row::ratio(NAME, "durable/one-by-one: submit", &submit[0].over(&submit[1])).within(Bound::AtLeast(4.0)),
         Row::ratio(NAME, "durable-fleet/one-by-one", &over(&work[1])).within(Bound::AtLeast(2.0)),
         Row::ratio(NAME, "replicated-fleet/one-by-one", &over(&work[3])),
         work[0].row(NAME, "work: one worker, 64 slots", "tasks/s"),
