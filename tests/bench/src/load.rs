@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use nova_broker::ConsumerInfo;
 use nova_client::{Client, Submit};
-use nova_types::{OutcomeKind, Priority, Skill, UnixMillis};
+use nova_types::{Priority, Skill, UnixMillis};
 use nova_wire::{Payload, assets};
 use tokio::sync::mpsc;
 
@@ -40,8 +40,8 @@ pub fn task(skill: &str, body: &Bytes) -> Submit {
 /// When it does not complete.
 pub async fn whole(client: &Client, task: Submit) -> anyhow::Result<()> {
     let ended = client.submit_and_wait(task, PATIENCE).await?;
-    ensure!(ended.outcome.kind == OutcomeKind::Completed, "a task ended as {}", ended.outcome.kind.as_str());
-    Ok(())
+    let Some(error) = ended.error() else { return Ok(()) };
+    bail!("a task ended as {}: {}, {}", ended.outcome.kind.as_str(), error.code, error.message)
 }
 
 /// Keeps so many tasks under way until all have completed.
