@@ -150,18 +150,36 @@ pub async fn still(client: &Client, skill: &str) -> anyhow::Result<u64> {
     }
 }
 
-/// Lets a held queue go and waits until no more than `enough` tasks are waiting or under way; says how many.
+/// Lets a held queue go and waits until the first of its tasks are taken; says how many still wait or are under way.
+///
+/// How long that takes is another matter: a worker that found its queue held may look away for seconds.
+///
+/// # Errors
+/// When the broker does not say, or it takes too long.
+pub async fn release(client: &Client, skill: &str) -> anyhow::Result<u64> {
+    let skill = Skill::new(skill)?;
+    let all = lane(client, &skill).await?.pending;
+    client.resume(&skill).await?;
+    let left = until(client, &skill, |lane| lane.pending < all).await?;
+    Ok(left)
+}
+
+/// Waits until no more than `enough` tasks of a queue are waiting or under way; says how many.
 ///
 /// # Errors
 /// When the broker does not say, or it takes too long.
 pub async fn drain(client: Client, skill: String, enough: u64) -> anyhow::Result<u64> {
     let skill = Skill::new(skill)?;
-    client.resume(&skill).await?;
+    until(&client, &skill, |lane| lane.pending + lane.ack_pending <= enough).await
+}
+
+/// Looks at a queue until it is as wanted; says how many tasks wait or are under way.
+async fn until(client: &Client, skill: &Skill, wanted: impl Fn(&ConsumerInfo) -> bool) -> anyhow::Result<u64> {
     let began = Instant::now();
     loop {
-        let lane = lane(&client, &skill).await?;
+        let lane = lane(client, skill).await?;
         let left = lane.pending + lane.ack_pending;
-        if left <= enough {
+        if wanted(&lane) {
             return Ok(left);
         }
         ensure!(began.elapsed() < PATIENCE, "{left} tasks still wait after {PATIENCE:?}");

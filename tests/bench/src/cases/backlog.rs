@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bed::{Bed, numbered};
-use crate::load::{body, drain, fill, hold, still, task};
+use crate::load::{body, drain, fill, hold, release, still, task};
 use crate::meter::{measure, measured, rss_mib};
 use crate::row::{Bound, Row};
 use crate::side::{Round, Side, in_turn};
@@ -60,8 +60,8 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
         if at == 1 {
             fill(&bed.client, tasks(1, ROUND)).await?;
         }
-        let before = still(&bed.client, skill).await?;
-        let enough = before - ROUND as u64;
+        let enough = still(&bed.client, skill).await? - ROUND as u64;
+        let before = release(&bed.client, skill).await?;
         let work = drain(bed.client.clone(), skill.clone(), enough);
         let (left, cost) = measured(bed.parts([&workers[at]]), work).await?;
         hold(&bed.client, skill).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nova_provision::Profile;
 
 use crate::bed::{Bed, NOOP, RAW, numbered};
-use crate::load::{body, drain, fill, hold, task};
+use crate::load::{body, drain, fill, hold, release, task};
 use crate::meter::{measure, measured, measured_here};
 use crate::row::{Bound, Row};
 use crate::side::{Round, Side, in_turn};
@@ -46,8 +46,9 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
         let (bed, skill, parts) = &sides[at];
         hold(&bed.client, skill).await?;
         fill(&bed.client, tasks(skill)).await?;
+        let count = usize::try_from(release(&bed.client, skill).await?)?;
         let (_, cost) = measured(parts.clone(), drain(bed.client.clone(), (*skill).to_owned(), 0)).await?;
-        Ok(Round { cost, count: TASKS })
+        Ok(Round { cost, count })
     })
     .await?;
     drop((worker, fleet, other_fleet));
