@@ -152,16 +152,18 @@ pub async fn still(client: &Client, skill: &str) -> anyhow::Result<u64> {
 
 /// Lets a held queue go and waits until the first of its tasks are taken; says how many still wait or are under way.
 ///
-/// How long that takes is another matter: a worker that found its queue held may look away for seconds.
+/// The broker lets waiting pulls of a consumer that was paused wait on, until their time is over or a message arrives: one
+/// more task is submitted to wake them.
 ///
 /// # Errors
 /// When the broker does not say, or it takes too long.
 pub async fn release(client: &Client, skill: &str) -> anyhow::Result<u64> {
+    let nudge = task(skill, &body(128));
     let skill = Skill::new(skill)?;
     let all = lane(client, &skill).await?.pending;
     client.resume(&skill).await?;
-    let left = until(client, &skill, |lane| lane.pending < all).await?;
-    Ok(left)
+    client.submit(nudge).await?;
+    until(client, &skill, |lane| lane.pending < all).await
 }
 
 /// Waits until no more than `enough` tasks of a queue are waiting or under way; says how many.
