@@ -23,12 +23,16 @@ pub struct Axis {
 /// One curve: its name and its points, from left to right.
 pub type Curve = (String, Vec<(f64, f64)>);
 
+/// Plain rules: not every program that shows SVG knows variables.
 const STYLE: &str = "\
 .paper{fill:#fff}.ink{fill:#1f2328}.soft{fill:#59636e}.grid{stroke:#d1d9e0}.axis{stroke:#59636e}\
-.c0{--c:#0969da}.c1{--c:#bc4c00}.c2{--c:#1a7f37}.c3{--c:#8250df}\
-.line{fill:none;stroke:var(--c);stroke-width:2}.dot,.name{fill:var(--c)}\
+.line{fill:none;stroke-width:2}\
+.c0 .line{stroke:#0969da}.c0 .dot,.c0 .name{fill:#0969da}.c1 .line{stroke:#bc4c00}.c1 .dot,.c1 .name{fill:#bc4c00}\
+.c2 .line{stroke:#1a7f37}.c2 .dot,.c2 .name{fill:#1a7f37}.c3 .line{stroke:#8250df}.c3 .dot,.c3 .name{fill:#8250df}\
 @media(prefers-color-scheme:dark){.paper{fill:#0d1117}.ink{fill:#f0f6fc}.soft{fill:#9198a1}.grid{stroke:#3d444d}\
-.axis{stroke:#9198a1}.c0{--c:#4493f8}.c1{--c:#f0883e}.c2{--c:#3fb950}.c3{--c:#ab7df8}}";
+.axis{stroke:#9198a1}\
+.c0 .line{stroke:#4493f8}.c0 .dot,.c0 .name{fill:#4493f8}.c1 .line{stroke:#f0883e}.c1 .dot,.c1 .name{fill:#f0883e}\
+.c2 .line{stroke:#3fb950}.c2 .dot,.c2 .name{fill:#3fb950}.c3 .line{stroke:#ab7df8}.c3 .dot,.c3 .name{fill:#ab7df8}}";
 
 const WIDE: f64 = 680.0;
 const HIGH: f64 = 360.0;
