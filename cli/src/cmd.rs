@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::root::Global;
 
+mod bench;
 mod cancel;
 mod check;
 mod completion;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Worker(worker::Command),
     Check(check::Args),
+    Bench(bench::Args),
     #[command(subcommand)]
     Skill(skill::Command),
     #[command(subcommand)]
@@ -84,6 +86,7 @@ impl Command {
             Self::Schedule(command) => online(global, out, |cx| schedule::run(cx, command)),
             Self::Worker(command) => online(global, out, |cx| worker::run(cx, command)),
             Self::Check(args) => check::run(global, out, args),
+            Self::Bench(args) => online(global, out, |cx| bench::run(cx, args)),
             Self::Skill(command) => skill::run(&out, command),
             Self::Provision(command) => provision::run(global, out, command),
             Self::Completion(args) => completion::run(&out, &args),

@@ -81,8 +81,13 @@ pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> 
         show_body(out, &ended.body)?;
         return Ok(Exit::OK);
     };
+    Err(failure_of(outcome, &error))
+}
+
+/// Why a task that ended has no result.
+pub(crate) fn failure_of(outcome: &Outcome, error: &ErrorBody) -> Failure {
     if outcome.skill.as_str() == RUN_SKILL {
-        return Err(run_failure(&RunId::of(&outcome.task), outcome.kind, &error));
+        return run_failure(&RunId::of(&outcome.task), outcome.kind, error);
     }
     let how = match outcome.kind {
         OutcomeKind::Cancelled => format!("task {} was cancelled", outcome.task),
@@ -100,7 +105,7 @@ pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> 
             outcome.task, outcome.task
         ));
     }
-    Err(failure)
+    failure
 }
 
 /// Why a run has no result: the step, the attempts and the cause.

@@ -9,7 +9,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Start here", &["dev", "demo", "review"]),
     ("Tasks", &["submit", "wait", "show", "watch", "why", "cancel", "task"]),
     ("Workflows", &["workflow", "run"]),
-    ("Fleet", &["queue", "dead", "schedule", "worker", "check"]),
+    ("Fleet", &["queue", "dead", "schedule", "worker", "check", "bench"]),
     ("Set up", &["skill", "provision", "completion"]),
 ];
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use nova_wire::{BlobMeta, BlobRef, Headers, assets, limits, name};
 
-use crate::{BrokerError, BrokerRef, Expect, Message, PublishError, Purge, Scan};
+use crate::{BrokerError, BrokerRef, Expect, Message, PublishError, Purge, Receipt, Scan};
 
 /// How many chunks are on their way at once: 8 times 128 KiB keeps a loopback or a data centre link busy.
 const CHUNKS_IN_FLIGHT: usize = 8;
@@ -100,16 +100,22 @@ impl Blobs {
         let subject = BlobMeta::chunk_subject(&nuid);
         let store = |source| BlobError::Store { name: name.to_owned(), source };
         let chunks = bytes.len().div_ceil(limits::BLOB_CHUNK_BYTES);
-        // `buffered` polls in order, and one connection keeps that order: the chunks land as they are cut.
-        futures_util::stream::iter((0..chunks).map(|i| {
+        let chunk = |i: usize| {
             let start = i * limits::BLOB_CHUNK_BYTES;
-            let chunk = bytes.slice(start..bytes.len().min(start + limits::BLOB_CHUNK_BYTES));
-            self.broker.publish(Message::new(&*subject, chunk), Expect::Any)
-        }))
-        .buffered(CHUNKS_IN_FLIGHT)
-        .try_for_each(|_| async { Ok(()) })
-        .await
-        .map_err(store)?;
+            Message::new(&*subject, bytes.slice(start..bytes.len().min(start + limits::BLOB_CHUNK_BYTES)))
+        };
+        let publish = |message: Message| self.broker.publish(message, Expect::Any);
+        // `buffered` polls in order, and one connection keeps that order: the chunks land as they are cut. The runtime would
+        // break it: futures that it stops for having worked too long in one go, it wakes from the last to the first.
+        let all = futures_util::stream::iter((0..chunks).map(|i| publish(chunk(i)))).buffered(CHUNKS_IN_FLIGHT);
+        let receipts: Vec<Receipt> = tokio::task::unconstrained(all.try_collect()).await.map_err(store)?;
+        if !receipts.is_sorted_by_key(|receipt| receipt.sequence) {
+            // Again, one by one; the first sweeps away what landed in disorder.
+            for i in 0..chunks {
+                let sweeps = if i == 0 { Headers::new().with(name::ROLLUP, "sub") } else { Headers::new() };
+                publish(chunk(i).with_headers(sweeps)).await.map_err(store)?;
+            }
+        }
         let meta = BlobMeta::new(&blob, &nuid, chunks as u64);
         let body = serde_json::to_vec(&meta).expect("a plain record always encodes");
         let headers = Headers::new().with(name::ROLLUP, "sub");

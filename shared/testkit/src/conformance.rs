@@ -133,6 +133,7 @@ pub fn cases() -> Vec<Case> {
         keeping:
             a_blob_reads_as_it_was_written
             a_damaged_blob_is_told
+            blobs_written_at_once_read_as_they_were_written
             a_key_is_written_compared_and_deleted
             a_key_with_a_time_to_live_goes
             entries_are_all_live_keys;

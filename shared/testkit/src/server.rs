@@ -14,9 +14,11 @@ use crate::spawn::{signal, spawn_guarded};
 use crate::wait::poll_blocking;
 
 mod builder;
+mod cluster;
 mod config;
 mod find;
 pub use builder::{Builder, Profile};
+pub use cluster::NatsCluster;
 pub use find::find_nats_server;
 
 /// How long a start may take; a busy two-core machine with a large store needs seconds, never this.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use nova_broker::jetstream::{self, Options};
@@ -10,12 +10,14 @@ use nova_broker::{BrokerRef, ConsumerInfo, Purge};
 use nova_client::{Client, Submit};
 use nova_provision::{ApplyOptions, Catalogue, Profile, desired};
 use nova_runtime::{Clock as _, SystemClock};
-use nova_testkit::{NatsServer, Process, wait_until};
+use nova_testkit::{NatsCluster, NatsServer, Process, wait_until};
 use nova_types::{Priority, Skill, WorkerId};
 use nova_wire::{assets, subject};
 
 use crate::part::{Asked, Part};
+use crate::side::Parts;
 use crate::skill::Order;
+use crate::yardstick::Yardstick;
 
 /// The skill of tasks that take as long as they say.
 pub const HELD: &str = "bench-held";
@@ -46,6 +48,14 @@ bench-raw = { about = "The queue of the worker written by hand", lease = "10s" }
 bench-stock = { about = "The queue of the worker by the library's calls", lease = "10s" }
 "#;
 
+/// The name of one of many skills that do nothing.
+pub fn numbered(n: usize) -> String {
+    format!("{NOOP}-{n}")
+}
+
+/// How much a queue may hold where there are many, or where a profile's own size is more than a test server gives.
+pub const SMALL_QUEUE: &str = "16MiB";
+
 /// How long any state may take to come about.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -53,6 +63,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Bed {
     /// The server.
     pub server: NatsServer,
+    /// Those that replicate for it.
+    others: Vec<NatsServer>,
+    url: String,
     /// A connection of this process.
     pub broker: BrokerRef,
     /// A client over it.
@@ -65,15 +78,58 @@ impl Bed {
     /// # Errors
     /// When the server cannot be started or refuses an asset.
     pub async fn start() -> anyhow::Result<Self> {
-        let server = NatsServer::builder().try_start()?;
-        let broker = connect(&server.url(), "bench").await?;
         let catalogue = Catalogue::built_in().with(Catalogue::parse("bench", CATALOGUE)?);
-        let options = nova_provision::Options { profile: Profile::Fast, now: SystemClock::from_env().now() };
-        let wanted = desired(&catalogue, options);
-        let report = nova_provision::apply(&*broker, &wanted, ApplyOptions::default(), |_| {}).await?;
-        ensure!(report.is_complete(), "a new server did not take all assets");
+        Self::with(Profile::Fast, &catalogue).await
+    }
+
+    /// The same with these skills alone, which do nothing.
+    ///
+    /// # Errors
+    /// When the server cannot be started or refuses an asset.
+    pub async fn with_skills(skills: &[String], queue_size: &str) -> anyhow::Result<Self> {
+        let lines = skills.iter().map(|skill| queue(skill, queue_size));
+        Self::with(Profile::Fast, &Catalogue::parse("bench", &lines.collect::<String>())?).await
+    }
+
+    /// The same under a profile, with two skills that do nothing and the queue of those written by hand: [`NOOP`], the first
+    /// of [`numbered`] and [`RAW`].
+    ///
+    /// # Errors
+    /// When a server cannot be started or refuses an asset.
+    pub async fn of(profile: Profile) -> anyhow::Result<Self> {
+        let lines = [NOOP, &numbered(0), RAW].map(|skill| queue(skill, SMALL_QUEUE));
+        Self::with(profile, &Catalogue::parse("bench", &lines.concat())?).await
+    }
+
+    /// Starts what a profile runs on, and makes all assets.
+    ///
+    /// # Errors
+    /// When a server cannot be started or refuses an asset.
+    pub async fn with(profile: Profile, catalogue: &Catalogue) -> anyhow::Result<Self> {
+        let mut servers = match profile {
+            Profile::Fast => vec![NatsServer::builder().try_start()?],
+            Profile::Durable => vec![NatsServer::builder().profile(nova_testkit::Profile::Durable).try_start()?],
+            Profile::Replicated => NatsCluster::try_start(profile.replicas())?.servers,
+        };
+        let url = servers.iter().map(NatsServer::url).collect::<Vec<_>>().join(",");
+        let broker = connect(&url, "bench").await?;
+        provision(&broker, profile, catalogue).await?;
         let client = Client::new(Arc::clone(&broker), Client::random_scope());
-        Ok(Self { server, broker, client })
+        Ok(Self { server: servers.remove(0), others: servers, url, broker, client })
+    }
+
+    /// What counts as broker and as Nova: all servers, and these workers with this process.
+    pub fn parts<'a>(&self, workers: impl IntoIterator<Item = &'a Process>) -> Parts {
+        [self.servers(), workers.into_iter().map(Process::pid).chain([std::process::id()]).collect()]
+    }
+
+    /// The same where the other side is written by hand.
+    pub fn parts_by_hand(&self, yardstick: &Yardstick) -> Parts {
+        [self.servers(), yardstick.pids()]
+    }
+
+    fn servers(&self) -> Vec<u32> {
+        std::iter::once(&self.server).chain(&self.others).map(NatsServer::pid).collect()
     }
 
     /// Starts Nova's worker as a process of its own and waits until it is present.
@@ -81,11 +137,35 @@ impl Bed {
     /// # Errors
     /// When the program cannot be started.
     pub async fn worker(&self, skill: &str, id: &str, slots: usize, hold: Duration) -> anyhow::Result<Process> {
-        let url = self.server.url();
-        let command = Part::Worker.command(&Asked { url: &url, id, skill, slots, hold })?;
+        let command = Part::Worker.command(&Asked { url: &self.url, id, skill, slots, hold })?;
         let process = Process::spawn(id, command);
         self.present(id).await?;
         Ok(process)
+    }
+
+    /// Starts one worker of several skills that do nothing, and waits until it is present.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn serving(&self, skills: &[String], id: &str, slots: usize) -> anyhow::Result<Process> {
+        self.worker(&skills.join(","), id, slots, Duration::ZERO).await
+    }
+
+    /// Starts many workers, each a process of its own, and waits until all are present.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn fleet(&self, skill: &str, count: usize, slots: usize) -> anyhow::Result<Vec<Process>> {
+        let names: Vec<String> = (0..count).map(|n| format!("{skill}-{n}")).collect();
+        let mut fleet = Vec::new();
+        for id in &names {
+            let asked = Asked { url: &self.url, id, skill, slots, hold: Duration::ZERO };
+            fleet.push(Process::spawn(id, Part::Worker.command(&asked)?));
+        }
+        for id in &names {
+            self.present(id).await?;
+        }
+        Ok(fleet)
     }
 
     /// Waits until a worker is present.
@@ -132,6 +212,29 @@ impl Bed {
         // Not one further: the stream would go on from there.
         self.broker.purge(stream, Purge::Below(info.last_sequence + 1)).await?;
         Ok(())
+    }
+}
+
+/// A catalogue's line of a queue of this size.
+fn queue(skill: &str, size: &str) -> String {
+    format!("{skill} = {{ about = \"Does nothing\", lease = \"10s\", max_bytes = \"{size}\" }}\n")
+}
+
+/// Makes all assets.
+async fn provision(broker: &BrokerRef, profile: Profile, catalogue: &Catalogue) -> anyhow::Result<()> {
+    let options = nova_provision::Options { profile, now: SystemClock::from_env().now() };
+    let wanted = desired(catalogue, options);
+    let began = Instant::now();
+    loop {
+        match nova_provision::apply(&**broker, &wanted, ApplyOptions::default(), |_| {}).await {
+            Ok(report) if report.is_complete() => return Ok(()),
+            // Servers that replicate have to find one another first.
+            _ if profile == Profile::Replicated && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(_) => anyhow::bail!("a new server did not take all assets"),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -1,18 +1,28 @@
 //! The cases, in the order they are measured.
 
+mod backlog;
 mod backoff;
+mod burn_down;
 mod chain;
 mod cli_start;
+mod durable;
 mod failover;
 mod idle;
+mod idle_fleet;
 mod keyed;
+mod latency;
 mod limited;
 mod noop;
+mod peers;
 mod priority;
+mod profiles;
+mod sizes;
+mod skills;
 mod submit;
 mod takeover;
 mod waiting;
 mod wide;
+mod workers;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -64,10 +74,18 @@ macro_rules! case {
 pub const CASES: &[Case] = &[
     case!(cli_start),
     case!(idle),
+    case!(by mode idle_fleet),
     case!(noop),
+    case!(by mode latency),
+    case!(submit),
+    case!(burn_down),
+    case!(sizes),
+    case!(skills),
+    case!(by mode workers),
+    case!(profiles),
+    case!(durable),
     case!(limited),
     case!(keyed),
-    case!(submit),
     case!(priority),
     case!(backoff),
     case!(failover),
@@ -75,4 +93,6 @@ pub const CASES: &[Case] = &[
     case!(wide),
     case!(by mode takeover),
     case!(full waiting),
+    case!(full backlog),
+    case!(full by mode peers),
 ];

@@ -3,24 +3,31 @@
 mod bed;
 mod cases;
 mod doc;
+mod load;
 mod machine;
 mod meter;
 mod mode;
 mod part;
+mod peer;
+mod plot;
+mod plots;
 mod report;
 mod row;
 mod runs;
 mod sample;
+mod side;
 mod skill;
 mod yardstick;
 
 use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
+use futures_util::FutureExt as _;
 
 use crate::cases::{CASES, Case};
 use crate::machine::Machine;
@@ -37,7 +44,7 @@ struct Args {
     /// Measures all there is, for up to an hour; otherwise ten minutes are enough
     #[arg(long)]
     full: bool,
-    /// Also writes the page of results; takes a run of all cases
+    /// Also writes the page of results, and its drawings into a folder beside it; takes a run of all cases
     #[arg(long, value_name = "FILE")]
     write_doc: Option<PathBuf>,
 }
@@ -82,10 +89,15 @@ async fn bench(args: Args) -> anyhow::Result<ExitCode> {
     tell(&format!("measured in {}", clock(began.elapsed())));
     let path = report::results_path()?;
     report.write(&path)?;
-    say(&format!("\nresults in {}", path.display()))?;
+    plots::write(&report.rows, &path.with_file_name(""))?;
+    say(&format!("\nresults in {}, curves beside it", path.display()))?;
     if let Some(path) = args.write_doc {
         ensure!(report.failures.is_empty(), "no page without all cases: {}", report.failures.join("; "));
-        std::fs::write(&path, doc::page(&report)).with_context(|| format!("could not write {}", path.display()))?;
+        let drawings = path.with_extension("");
+        let folder = drawings.file_name().context("the page has no name")?.to_string_lossy();
+        let page = doc::page(&report, &folder);
+        std::fs::write(&path, page).with_context(|| format!("could not write {}", path.display()))?;
+        plots::write(&report.rows, &drawings)?;
     }
     let complaints = report.complaints();
     for complaint in &complaints {
@@ -116,8 +128,11 @@ async fn measured(case: &Case, mode: Mode, began: Instant) -> anyhow::Result<Vec
     ensure!(left > Duration::ZERO, "the {} of the whole run were over", clock(mode.limit()));
     let limit = left.min(mode.case_limit());
     // Dropping a case ends its processes.
-    let ended = tokio::time::timeout(limit, (case.run)(mode)).await;
-    ended.with_context(|| format!("cut off after {}", clock(limit)))?
+    let measuring = AssertUnwindSafe((case.run)(mode)).catch_unwind();
+    let ended = tokio::time::timeout(limit, measuring).await;
+    // What is awaited in vain panics, and has said what it was.
+    let ended = ended.with_context(|| format!("cut off after {}", clock(limit)))?;
+    ended.unwrap_or_else(|_| anyhow::bail!("it broke, as told on stderr"))
 }
 
 /// Results go to stdout.

@@ -8,11 +8,26 @@ use anyhow::Context as _;
 /// The kernel counts CPU time for others in hundredths of a second, whatever its own tick.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// The CPU time a process has used, its ended threads included.
+/// The CPU time the threads of a process have used; where the kernel does not count each exactly, in its coarser count.
 ///
 /// # Errors
 /// When the process is gone.
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    exact(pid).map_or_else(|| coarse(pid), Ok)
+}
+
+/// To the nanosecond; what threads used that have ended is not in it, and the programs here keep theirs.
+fn exact(pid: u32) -> Option<Duration> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        // A thread that ended meanwhile is none any more.
+        let Ok(text) = std::fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
+        nanos += text.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    (nanos > 0).then(|| Duration::from_nanos(nanos))
+}
+
+fn coarse(pid: u32) -> anyhow::Result<Duration> {
     let text =
         std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
     let ticks = ticks(&text).with_context(|| format!("the kernel's line about process {pid} is unreadable"))?;
@@ -59,43 +74,78 @@ impl<const N: usize> Cost<N> {
     }
 }
 
+/// One process, or several that count as one.
+pub trait Pids {
+    /// Which.
+    fn pids(&self) -> &[u32];
+}
+
+impl Pids for u32 {
+    fn pids(&self) -> &[u32] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl Pids for Vec<u32> {
+    fn pids(&self) -> &[u32] {
+        self
+    }
+}
+
 /// Does some work and tells what it took in these processes.
 ///
 /// # Errors
 /// The work's own, and when a process ended meanwhile.
-pub async fn measure<const N: usize>(
-    processes: [u32; N],
+pub async fn measure<const N: usize, P: Pids>(
+    processes: [P; N],
     work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
 ) -> anyhow::Result<Cost<N>> {
+    Ok(measured(processes, work).await?.1)
+}
+
+/// The same of work that has a result.
+///
+/// # Errors
+/// As [`measure`].
+pub async fn measured<const N: usize, P: Pids, T: Send + 'static>(
+    processes: [P; N],
+    work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<(T, Cost<N>)> {
     // On the runtime's own threads, as a program's work is; ended with this future.
     let working = async {
         let mut working = tokio::task::JoinSet::new();
         working.spawn(work);
         working.join_next().await.expect("one was spawned")?
     };
-    measure_here(processes, working).await
+    measured_here(processes, working).await
 }
 
 /// The same for work that other processes do.
 ///
 /// # Errors
 /// As [`measure`].
-pub async fn measure_here<const N: usize>(
-    processes: [u32; N],
-    work: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<Cost<N>> {
-    let mut before = [Duration::ZERO; N];
-    for (used, pid) in before.iter_mut().zip(processes) {
-        *used = cpu(pid)?;
-    }
+pub async fn measured_here<const N: usize, P: Pids, T>(
+    processes: [P; N],
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<(T, Cost<N>)> {
+    let used = || {
+        let mut used = [Duration::ZERO; N];
+        for (used, group) in used.iter_mut().zip(&processes) {
+            for pid in group.pids() {
+                *used += cpu(*pid)?;
+            }
+        }
+        anyhow::Ok(used)
+    };
+    let before = used()?;
     let began = Instant::now();
-    work.await?;
+    let result = work.await?;
     let wall = began.elapsed();
-    let mut used = [Duration::ZERO; N];
-    for ((used, before), pid) in used.iter_mut().zip(before).zip(processes) {
-        *used = cpu(pid)?.saturating_sub(before);
+    let mut cpu = used()?;
+    for (used, before) in cpu.iter_mut().zip(before) {
+        *used = used.saturating_sub(before);
     }
-    Ok(Cost { wall, cpu: used })
+    Ok((result, Cost { wall, cpu }))
 }
 
 #[cfg(test)]
@@ -113,7 +163,7 @@ mod tests {
     fn this_process_holds_memory() {
         let own = std::process::id();
         assert!(rss_mib(own).expect("it runs") > 0.1);
-        assert!(cpu(own).is_ok());
+        assert!(cpu(own).is_ok() && coarse(own).is_ok());
         assert!(cpu(u32::MAX).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub struct Asked<'a> {
     pub url: &'a str,
     /// Its name.
     pub id: &'a str,
-    /// Its skill.
+    /// Its skill, or several with commas between.
     pub skill: &'a str,
     /// How many tasks it has under way.
     pub slots: usize,
@@ -69,12 +69,15 @@ impl Part {
     pub fn run(self) -> ExitCode {
         match self {
             Self::Worker => nova_worker::main(|_setup| async {
-                let skill = setting(SKILL);
-                if [bed::NOOP, bed::LIMITED, bed::KEYED].contains(&&*skill) {
-                    return Ok(Worker::new().skill(Noop(skill)));
-                }
                 let least = Duration::from_millis(setting(HOLD_MS).parse().unwrap_or(0));
-                Ok(Worker::new().skill(Held { name: skill, least }))
+                let all = setting(SKILL);
+                Ok(all.split(',').map(str::to_owned).fold(Worker::new(), |worker, name| {
+                    if [bed::HELD, bed::BRIEF].contains(&&*name) {
+                        worker.skill(Held { name, least })
+                    } else {
+                        worker.skill(Noop(name))
+                    }
+                }))
             }),
         }
     }

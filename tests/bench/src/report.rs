@@ -62,6 +62,9 @@ pub fn results_path() -> anyhow::Result<PathBuf> {
 
 /// A figure with its unit, in as many digits as mean something.
 pub fn figure(value: f64, unit: &str) -> String {
+    if value.is_nan() {
+        return "none".into();
+    }
     let digits = match value.abs() {
         v if v >= 1000.0 => 0,
         v if v >= 10.0 => 1,
@@ -92,35 +95,65 @@ pub fn bound(row: &Row) -> Option<String> {
     })
 }
 
-/// The columns behind a row's name: figure, spread, ratio, bound.
-pub fn columns(row: &Row) -> [String; 4] {
+/// What a row shows, in the order of [`HEADS`].
+fn cells(row: &Row) -> [String; HEADS.len()] {
     let spread = row.spread.map(|spread| format!("{:.0} %", spread * 100.0));
-    let ratio = row.ratio.map(|ratio| format!("{ratio:.2}"));
+    // A ratio that is a row of its own has said so already.
+    let ratio = row.ratio.filter(|_| !row.is_ratio()).map(|ratio| format!("{ratio:.2}"));
     let verdict = if row.missed_by().is_some() { " MISSED" } else { "" };
     let bound = bound(row).map(|bound| bound + verdict);
-    [figure(row.value, row.unit), spread.unwrap_or_default(), ratio.unwrap_or_default(), bound.unwrap_or_default()]
+    let [broker, own] = row.cpu.map_or([const { None }; 2], |cpu| [cpu.broker_us, cpu.own_us].map(Some));
+    let cpu = |cpu: Option<f64>| cpu.map(|us| figure(us, "µs")).unwrap_or_default();
+    [
+        row.name.clone(),
+        figure(row.value, row.unit),
+        spread.unwrap_or_default(),
+        cpu(broker),
+        cpu(own),
+        ratio.unwrap_or_default(),
+        bound.unwrap_or_default(),
+    ]
+}
+
+/// What the columns show.
+const HEADS: [&str; 7] = ["", "median", "spread", "broker CPU", "own CPU", "ratio", "bound"];
+
+/// Heads and rows, without the columns in which there is nothing.
+pub fn columns(rows: &[Row]) -> Vec<Vec<String>> {
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    let used = |column: usize| column < 2 || rows.iter().any(|row| !row[column].is_empty());
+    let kept: Vec<usize> = (0..HEADS.len()).filter(|column| used(*column)).collect();
+    let heads = kept.iter().map(|column| HEADS[*column].to_owned()).collect();
+    let lines = rows.iter().map(|row| kept.iter().map(|column| row[*column].clone()).collect());
+    std::iter::once(heads).chain(lines).collect()
+}
+
+/// What to know about rows, each with the row's name.
+pub fn notes(rows: &[Row]) -> impl Iterator<Item = String> {
+    rows.iter().filter_map(|row| Some(format!("{}: {}", row.name, row.note.as_ref()?)))
 }
 
 /// Rows for a terminal.
 pub fn table(rows: &[Row]) -> String {
-    let heads = ["", "median", "spread", "ratio", "bound"].map(str::to_owned);
-    let mut lines = vec![heads];
-    lines.extend(rows.iter().map(|row| {
-        let [value, spread, ratio, bound] = columns(row);
-        [row.name.clone(), value, spread, ratio, bound]
-    }));
+    let lines = columns(rows);
+    let count = lines[0].len();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3, 4].map(width);
+    let widths: Vec<usize> = (0..count).map(width).collect();
     let mut text = String::new();
-    for [name, value, spread, ratio, bound] in &lines {
-        let line = format!(
-            "  {name:<w0$}  {value:>w1$}  {spread:>w2$}  {ratio:>w3$}  {bound}",
-            w0 = widths[0],
-            w1 = widths[1],
-            w2 = widths[2],
-            w3 = widths[3],
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
+    for line in &lines {
+        let mut shown = String::new();
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            // Words to the left, figures to the right, and bounds, which come last, to the left again.
+            let _ = match column {
+                0 => write!(shown, "  {cell:<width$}"),
+                _ if lines[0][column] == "bound" => write!(shown, "  {cell}"),
+                _ => write!(shown, "  {cell:>width$}"),
+            };
+        }
+        let _ = writeln!(text, "{}", shown.trim_end());
+    }
+    for note in notes(rows) {
+        let _ = writeln!(text, "  * {note}");
     }
     text
 }
@@ -128,6 +161,8 @@ pub fn table(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Cpu;
+    use crate::sample::Rounds;
 
     #[test]
     fn figures_are_readable() {
@@ -135,6 +170,7 @@ mod tests {
         assert_eq!(figure(999.94, "ms"), "999.9 ms");
         assert_eq!(figure(0.1234, "ms"), "0.123 ms");
         assert_eq!(figure(-12.0, ""), "-12.0");
+        assert_eq!(figure(f64::NAN, "ms"), "none");
     }
 
     #[test]
@@ -142,11 +178,24 @@ mod tests {
         let machine = Machine { cores: 2, processor: "p".into(), nats_server: "2".into(), build: "dev" };
         let rows = vec![
             Row::once("a", "slow", 30.0, "ms").within(Bound::Below(20.0)),
-            Row::once("a", "fine", 10.0, "ms").within(Bound::Below(20.0)),
+            Row::once("a", "fine", 10.0, "ms").within(Bound::Below(20.0)).noted("warm"),
         ];
         let report = Report { machine, rows, failures: vec!["b: no".into()] };
         let expected = ["missed: a slow is 30.0 ms, the bound is < 20 ms: 50 % off", "not measured: b: no"];
         assert_eq!(report.complaints(), expected);
         assert!(table(&report.rows).contains("< 20 ms MISSED"));
+        assert!(table(&report.rows).ends_with("\n  * fine: warm\n"));
+    }
+
+    #[test]
+    fn columns_without_anything_are_left_out() {
+        let rounds: Rounds = [0.5, 0.7].into_iter().collect();
+        let rows = [Row::ratio("a", "a/b", &rounds), Row::once("a", "x", 3.0, "ms")];
+        let expected = [vec!["", "median", "spread"], vec!["a/b", "0.600 x", "33 %"], vec!["x", "3.00 ms", ""]];
+        assert_eq!(columns(&rows), expected);
+        let cpu = Cpu { broker_us: 60.0, own_us: 90.0 };
+        let shown = columns(&[Row::once("a", "x", 3.0, "ms").costing(cpu)]);
+        assert_eq!(shown[0], ["", "median", "broker CPU", "own CPU"]);
+        assert_eq!(shown[1], ["x", "3.00 ms", "60.0 µs", "90.0 µs"]);
     }
 }

@@ -14,6 +14,24 @@ pub enum Bound {
     AtLeast(f64),
 }
 
+/// CPU time behind one task, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cpu {
+    /// Of the broker.
+    pub broker_us: f64,
+    /// Of workers and submitter.
+    pub own_us: f64,
+}
+
+/// A place on a curve; the figure is the height.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Point {
+    /// The curve.
+    pub curve: &'static str,
+    /// How far to the right.
+    pub x: f64,
+}
+
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
@@ -33,12 +51,30 @@ pub struct Row {
     pub ratio: Option<f64>,
     /// What it must keep to.
     pub bound: Option<Bound>,
+    /// The CPU time behind each task.
+    pub cpu: Option<Cpu>,
+    /// Where it is drawn.
+    pub point: Option<Point>,
+    /// What to know about it, such as the settings it was measured with.
+    pub note: Option<String>,
 }
 
 impl Row {
     /// A figure measured once.
     pub fn once(case: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { case, name: name.into(), value, unit, median: value, spread: None, ratio: None, bound: None }
+        Self {
+            case,
+            name: name.into(),
+            value,
+            unit,
+            median: value,
+            spread: None,
+            ratio: None,
+            bound: None,
+            cpu: None,
+            point: None,
+            note: None,
+        }
     }
 
     /// A figure measured in rounds.
@@ -62,6 +98,29 @@ impl Row {
     pub fn within(mut self, bound: Bound) -> Self {
         self.bound = Some(bound);
         self
+    }
+
+    /// The same with the CPU time behind each task.
+    pub fn costing(mut self, cpu: Cpu) -> Self {
+        self.cpu = Some(cpu);
+        self
+    }
+
+    /// The same as a point of a curve.
+    pub fn at(mut self, curve: &'static str, x: f64) -> Self {
+        self.point = Some(Point { curve, x });
+        self
+    }
+
+    /// The same with what to know about it.
+    pub fn noted(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// Whether it is what one thing comes to beside another, as a row of its own.
+    pub fn is_ratio(&self) -> bool {
+        self.unit == "x" && self.name.contains('/')
     }
 
     /// How much of its bound it misses, as a share of the bound; `None` when it keeps to it.

@@ -18,6 +18,8 @@ pub enum Kind {
     Raw,
     /// What the client library offers.
     Stock,
+    /// The same calls, each task after the end of the one before.
+    OneByOne,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Self::Raw => "raw",
             Self::Stock => "stock",
+            Self::OneByOne => "one-by-one",
         }
     }
 }
@@ -80,6 +83,11 @@ impl Yardstick {
     /// The submitter's process.
     pub fn submitter_pid(&self) -> u32 {
         self.submitter.id().unwrap_or(0)
+    }
+
+    /// Both processes, as far as they run.
+    pub fn pids(&self) -> Vec<u32> {
+        self.worker.as_ref().map(Process::pid).into_iter().chain(self.submitter.id()).collect()
     }
 
     /// Submits tasks, so many at once, and waits for their ends.

@@ -67,6 +67,7 @@ const EXPECT: &[(&str, &[&str])] = &[
     ("nova wait hello", &["{\"sent\":[\"Hello, Ada!\",\"Hello, Grace!\"]}"]),
     ("nova run verify hello", &["holds"]),
     ("nova dead ls", &[]),
+    ("nova bench", &["submits\t", "tasks\t", "latency\tp50 "]),
     ("nova provision check", &["as it is wanted"]),
     ("nova check", &["coordinator"]),
 ];

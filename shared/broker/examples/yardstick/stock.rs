@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::words::{self, Asked, Result};
 
-/// Works on a queue until the process ends.
-pub async fn work(client: Client, skill: &str, slots: usize) -> Result<()> {
+/// Works on a queue until the process ends, with so many tasks pulled and so many under way.
+pub async fn work(client: Client, skill: &str, pulled: usize, at_once: usize) -> Result<()> {
     let skill = Skill::new(skill)?;
     let context = jetstream::new(client.clone());
     let stream = assets::tasks_stream(&skill);
@@ -22,14 +22,14 @@ pub async fn work(client: Client, skill: &str, slots: usize) -> Result<()> {
         .get_consumer_from_stream(assets::consumer(Priority::Normal), stream)
         .await
         .map_err(|e| e.to_string())?;
-    let tasks = consumer.stream().max_messages_per_batch(slots).messages().await?;
+    let tasks = consumer.stream().max_messages_per_batch(pulled).messages().await?;
     words::ready()?;
     let handled = tasks
         .map(|task| {
             let (context, client, skill) = (context.clone(), client.clone(), skill.clone());
             async move { handle(&context, &client, &skill, task.map_err(|error| error.to_string())?).await }
         })
-        .buffer_unordered(slots);
+        .buffer_unordered(at_once);
     handled.try_for_each(|()| std::future::ready(Ok(()))).await
 }
 

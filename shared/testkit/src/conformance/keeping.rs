@@ -54,6 +54,23 @@ pub(super) async fn a_blob_reads_as_it_was_written(broker: BrokerRef) {
     assert!(matches!(small.put("b-read", &Bytes::from_static(b"12345")).await, Err(BlobError::TooLarge { .. })));
 }
 
+pub(super) async fn blobs_written_at_once_read_as_they_were_written(broker: BrokerRef) {
+    let blobs = blobs(&broker).await;
+    // All by one task, which then works for longer than the runtime lets one work without a pause.
+    let written = futures_util::future::join_all((0_u32..24).map(|n| {
+        let (blobs, name) = (blobs.clone(), format!("b-at-once-{n}"));
+        async move {
+            let bytes: Bytes = (0..1 << 20).map(|i: u32| (i / 1024 + n) as u8).collect();
+            let blob = blobs.put(&name, &bytes).await.expect("it can be stored");
+            (blob, bytes)
+        }
+    }));
+    for (blob, bytes) in written.await {
+        assert!(blobs.get(&blob).await.expect("it is whole") == bytes, "{}", blob.name);
+        blobs.delete(&blob.name).await.expect("it can be deleted");
+    }
+}
+
 pub(super) async fn a_damaged_blob_is_told(broker: BrokerRef) {
     let blobs = blobs(&broker).await;
     let bytes = Bytes::from(vec![7; 300 * 1024]);

@@ -24,14 +24,19 @@ fn talk(server: &NatsServer, lines: &str) -> String {
 
 /// Asks one thing over the text protocol and returns the reply's body.
 fn ask(server: &NatsServer, subject: &str, body: &str) -> String {
+    try_ask(server, subject, body).unwrap()
+}
+
+/// The same where there may be no reply.
+fn try_ask(server: &NatsServer, subject: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let len = body.len();
     let text = format!("CONNECT {{\"verbose\":false}}\r\nSUB in 1\r\nPUB {subject} in {len}\r\n{body}\r\n");
     stream.write_all(text.as_bytes()).unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    lines.find(|line| line.starts_with("MSG in ")).unwrap();
-    lines.next().unwrap()
+    lines.find(|line| line.starts_with("MSG in "))?;
+    lines.next()
 }
 
 #[test]
@@ -154,4 +159,19 @@ async fn the_server_dies_with_a_killed_test_process() {
         std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(())
     })
     .await;
+}
+
+#[test]
+fn servers_of_a_cluster_replicate_for_one_another() {
+    let mut cluster = NatsCluster::try_start(3).unwrap();
+    let until = |what: &str, server: &NatsServer, subject: &str, body: &str, said: &str| {
+        wait_until_blocking(what, START_DEADLINE, || {
+            try_ask(server, subject, body).filter(|answer| answer.contains(said)).map(|_| ())
+        });
+    };
+    let config = r#"{"name":"S","subjects":["s"],"num_replicas":3}"#;
+    until("a stream", &cluster.servers[0], "$JS.API.STREAM.CREATE.S", config, "\"name\":\"S\"");
+    until("a message", &cluster.servers[1], "s", "hello", "\"seq\":");
+    cluster.servers[0].kill9();
+    until("the message on the others", &cluster.servers[2], "$JS.API.STREAM.INFO.S", "", "\"first_seq\":1,");
 }

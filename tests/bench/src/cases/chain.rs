@@ -40,7 +40,7 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
         runs::complete(&bed, "three", json!({"n": n})).await?;
         whole.record(began.elapsed());
         let began = Instant::now();
-        noop::one(bed.client.clone()).await?;
+        noop::one(&bed.client).await?;
         task.record(began.elapsed());
     }
     let beyond = whole.quantile_ms(0.5) - 3.0 * task.quantile_ms(0.5);

@@ -15,9 +15,9 @@ pub const NAME: &str = "failover";
 pub const ABOUT: &str = "a worker killed at work, and a broker killed and started again";
 pub const NOTE: &str = "Worker: from SIGKILL until another worker's outcome of its task, under a lease of 2 s (the ratio is to the \
                         lease; the default is 10 s). Broker: from the moment it greets again until a task submitted then has \
-                        ended. 5 rounds.";
+                        ended. 3 rounds.";
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Longer than any round: whoever takes so long never ends by itself.
 const FOR_EVER: Duration = Duration::from_secs(600);
 

@@ -11,13 +11,13 @@ use crate::meter::{measure, rss_mib};
 use crate::row::{Bound, Row};
 
 pub const NAME: &str = "idle";
-pub const ABOUT: &str = "each built-in worker as a process with nothing to do, all on one server, for 20 s";
+pub const ABOUT: &str = "each built-in worker as a process with nothing to do, all on one server, for 10 s";
 pub const NOTE: &str = "Memory is resident memory, shared pages of libraries and of the program's own file included. CPU is the \
-                        share of one core over the 20 s, counted by the kernel in steps of 0.05 %. The broker's line is its work for all of them together.";
+                        share of one core over the 10 s. The broker's line is its work for all of them together.";
 
 /// How long they are left alone before it counts: caches fill and starts settle.
 const SETTLE: Duration = Duration::from_secs(3);
-const WATCHED: Duration = Duration::from_secs(20);
+const WATCHED: Duration = Duration::from_secs(10);
 
 pub async fn run() -> anyhow::Result<Vec<Row>> {
     let bed = Bed::start().await?;

@@ -2,15 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use nova_client::{Client, Submit};
-use nova_types::{OutcomeKind, Skill};
-use nova_wire::Payload;
 
-use crate::bed::{Bed, NOOP, PATIENCE, RAW, STOCK};
-use crate::meter::{Cost, measure, measure_here};
+use crate::bed::{Bed, NOOP, RAW, STOCK};
+use crate::load::{self, IN_FLIGHT};
+use crate::meter::{Cost, measure, measured_here};
 use crate::row::{Bound, Row};
 use crate::sample::{Rounds, Times};
 use crate::yardstick::{Kind, Yardstick};
@@ -25,32 +21,22 @@ pub const NOTE: &str = "512 tasks of 128 bytes under way, 256 slots, worker and 
                         are taken round by round. CPU is per task.";
 
 const TASKS: usize = 20_000;
-/// Enough to keep every part busy, few enough for the dedupe and ack windows of any installation.
-const IN_FLIGHT: usize = 512;
 const SLOTS: usize = 256;
 const ROUNDS: usize = 5;
 /// Tasks one by one, for the time of a single one.
 const SINGLE: usize = 400;
 
-/// 128 bytes, as in other figures of NATS.
-pub fn body() -> Bytes {
-    Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(128 - 11)))
-}
-
-/// A task for Nova's worker.
+/// A task for Nova's worker, of 128 bytes, as in other figures of NATS.
 pub fn task() -> Submit {
-    Submit::new(Skill::new(NOOP).expect("well formed"), Payload::json(body()))
+    load::task(NOOP, &load::body(128))
 }
 
-pub async fn one(client: Client) -> anyhow::Result<()> {
-    let ended = client.submit_and_wait(task(), PATIENCE).await?;
-    ensure!(ended.outcome.kind == OutcomeKind::Completed, "a task ended as {}", ended.outcome.kind.as_str());
-    Ok(())
+pub async fn one(client: &Client) -> anyhow::Result<()> {
+    load::whole(client, task()).await
 }
 
 pub async fn nova(client: Client, tasks: usize) -> anyhow::Result<()> {
-    let all = stream::iter(0..tasks).map(|_| one(client.clone())).buffer_unordered(IN_FLIGHT);
-    all.try_for_each(|()| std::future::ready(Ok(()))).await
+    load::closed(client, IN_FLIGHT, std::iter::repeat_n(task(), tasks)).await
 }
 
 /// The figures of one side: rate, and CPU per task of broker, worker and submitter.
@@ -93,7 +79,7 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
         let mut round = Times::new();
         for _ in 0..SINGLE {
             let began = Instant::now();
-            one(bed.client.clone()).await?;
+            one(&bed.client).await?;
             round.record(began.elapsed());
         }
         let told = raw.wait(SINGLE, 1).await?;
@@ -114,12 +100,11 @@ pub async fn run() -> anyhow::Result<Vec<Row>> {
                 }
                 1 => {
                     let processes = [bed.server.pid(), raw.worker_pid(), raw.submitter_pid()];
-                    by_hand.push(&measure_here(processes, async { raw.wait(TASKS, IN_FLIGHT).await.map(drop) }).await?);
+                    by_hand.push(&measured_here(processes, raw.wait(TASKS, IN_FLIGHT)).await?.1);
                 }
                 _ => {
                     let processes = [bed.server.pid(), stock.worker_pid(), stock.submitter_pid()];
-                    by_calls
-                        .push(&measure_here(processes, async { stock.wait(TASKS, IN_FLIGHT).await.map(drop) }).await?);
+                    by_calls.push(&measured_here(processes, stock.wait(TASKS, IN_FLIGHT)).await?.1);
                 }
             }
         }

@@ -16,16 +16,16 @@ use crate::skill::Order;
 
 pub const NAME: &str = "priority";
 pub const ABOUT: &str = "high tasks under a backlog of 100,000 low ones; 8 slots, tasks of 1 ms";
-pub const NOTE: &str = "Steady: 1,000 high tasks a second for 10 s, each timed from the moment it was due until its submitter is \
-                        told. Flood: more high tasks than the slots can take, for 5 s. The share is what low tasks made up of all \
+pub const NOTE: &str = "Steady: 1,000 high tasks a second for 5 s, each timed from the moment it was due until its submitter is \
+                        told. Flood: more high tasks than the slots can take, for 3 s. The share is what low tasks made up of all \
                         that were completed meanwhile. A task sleeps for 1 ms on a timer of that grain, so it takes 1 to 2.";
 
 const BACKLOG: usize = 100_000;
 const SLOTS: usize = 8;
 const TASK: Order = Order { hold_ms: 1, fail_for_ms: None };
 const RATE_PER_MS: u64 = 1;
-const STEADY: Duration = Duration::from_secs(10);
-const FLOOD: Duration = Duration::from_secs(5);
+const STEADY: Duration = Duration::from_secs(5);
+const FLOOD: Duration = Duration::from_secs(3);
 /// High tasks under way in the flood: many times the slots, so that high ones always wait.
 const FLOOD_IN_FLIGHT: usize = 64;
 
