@@ -1,6 +1,7 @@
 //! The real `nova` binary against a real nats-server, provisioned by itself.
 
 mod bed;
+mod bundled;
 mod check;
 mod connect;
 mod dead;

@@ -4,9 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
-use nova_types::codes;
+use nova_types::{UnixMillis, codes};
 use nova_wire::{AttemptRecord, BadTask, BlobRef, Claim, ErrorBody, EventKind, Payload, Task, limits};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -15,18 +14,16 @@ use tokio_util::sync::CancellationToken;
 use crate::admit::{Admission, Facts, admit, is_to_be_noted};
 use crate::blocking::panic_text;
 use crate::case::Case;
-use crate::context::{ContextParts, Reporter};
+use crate::context::{About, ContextParts};
 use crate::end::Ending;
-use crate::events::Events;
 use crate::judge::{Ended, Fate, judge};
 use crate::rarely::rarely;
-use crate::retry::{Attempts, NotKept};
+use crate::retry::Attempts;
 use crate::slots::Slot;
 use crate::station::Station;
-use crate::{CheckpointError, Context, Next, Verdict, lease};
+use crate::told::Told;
+use crate::{Context, Next, Verdict, lease};
 
-/// How often progress is told at most.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// How often a payload that is missing is looked for, a second apart, before it counts as gone.
 const LOOKS: u64 = 5;
 
@@ -79,7 +76,12 @@ impl Station {
         let ending = if self.cancels.contains(&case.task.id) {
             Some(Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started")))
         } else if case.policy.deadline.is_some_and(|deadline| self.now() >= deadline) {
-            Some(Ending::dead(ErrorBody::new(codes::EXPIRED, "its deadline passed before it started")))
+            let error = ErrorBody::new(codes::EXPIRED, "its deadline passed before it started");
+            if case.task.options.bundle.is_some() {
+                case.attempt -= 1;
+                return rarely(self.end_left(&case, error)).await;
+            }
+            Some(Ending::dead(error))
         } else {
             None
         };
@@ -91,7 +93,11 @@ impl Station {
         nova_runtime::failpoint::hit("before-start");
         self.meters.running.add(1.0);
         case.started = Some(self.clock.now());
-        self.run(&case, payload, slot, lost).await;
+        if case.task.options.bundle.is_some() {
+            rarely(self.run_bundle(case, payload, slot, lost)).await;
+        } else {
+            self.run(&case, payload, slot, lost).await;
+        }
         self.meters.running.add(-1.0);
     }
 
@@ -118,6 +124,10 @@ impl Station {
         if self.policy.keyed.is_some() && task.key.is_none() {
             let message = format!("skill {0} is keyed: publish to nova.task.{0}.<priority>.<key>", self.name);
             let bad = BadTask { id: task.id, code: codes::BAD_KEY.into(), message };
+            rarely(self.refuse(&delivery, bad)).await;
+            return None;
+        }
+        if let Some(bad) = self.refuses_bundle(&task) {
             rarely(self.refuse(&delivery, bad)).await;
             return None;
         }
@@ -158,15 +168,16 @@ impl Station {
             }
             Admission::End { attempts, is_cancel, error } => {
                 case.attempt = attempts;
+                if case.task.options.bundle.is_some() && !is_cancel {
+                    rarely(self.end_left(&case, error)).await;
+                    return None;
+                }
                 let ending = if is_cancel { Ending::cancelled(error) } else { Ending::dead(error) };
                 rarely(self.end(&case, ending)).await;
                 return None;
             }
         }
-        let payload = match &case.task.blob {
-            None => case.task.payload.clone(),
-            Some(blob) => rarely(self.fetch_input(&case, blob)).await?,
-        };
+        let payload = self.input(&case).await?;
         Some((case, payload))
     }
 
@@ -192,7 +203,14 @@ impl Station {
         }
     }
 
-    /// The task's large input.
+    /// The task's input, fetched where it is large.
+    pub(crate) async fn input(&self, case: &Case) -> Option<Payload> {
+        match &case.task.blob {
+            None => Some(case.task.payload.clone()),
+            Some(blob) => rarely(self.fetch_input(case, blob)).await,
+        }
+    }
+
     async fn fetch_input(&self, case: &Case, blob: &BlobRef) -> Option<Payload> {
         match self.blobs.get(blob).await {
             Ok(bytes) => Some(Payload { content_type: case.task.payload.content_type, bytes }),
@@ -245,26 +263,24 @@ impl Station {
 
     async fn run(self: &Arc<Self>, case: &Case, payload: Payload, slot: Slot, lost: &CancellationToken) {
         let now = self.now();
-        if case.attempt == 1 {
-            self.meters.wait.observe(now.since(case.delivery.at));
-        }
-        if self.events.is_full() {
-            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
-            rarely(self.events.tell(event)).await;
-        }
+        self.tell_start(case, now).await;
         let began = Instant::now();
         let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
         let deadline = began + case.policy.timeout.min(left);
         let cancel = CancellationToken::new();
-        let context = Context::new(ContextParts {
+        let about = Arc::new(About {
             task: case.task.id.clone(),
             skill: self.name.clone(),
+            headers: case.task.headers.clone(),
+        });
+        let context = Context::new(ContextParts {
+            about: Arc::clone(&about),
             attempt: case.attempt,
             deadline,
-            headers: case.task.headers.clone(),
+            item: None,
             checkpoint: case.attempts.checkpoint().await,
             cancel: cancel.clone(),
-            reporter: Box::new(Told::new(self.events.clone(), &self.name, case)),
+            reporter: Arc::new(Told::new(self.events.clone(), about, case)),
         });
         let listening = self.cancels.listen(&case.task.id);
         let mut running = self.start(payload, context.clone());
@@ -302,6 +318,17 @@ impl Station {
         }
     }
 
+    /// Tells whoever counts or listens that an attempt starts now.
+    pub(crate) async fn tell_start(&self, case: &Case, now: UnixMillis) {
+        if case.attempt == 1 {
+            self.meters.wait.observe(now.since(case.delivery.at));
+        }
+        if self.events.is_full() {
+            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
+            rarely(self.events.tell(event)).await;
+        }
+    }
+
     fn start(&self, payload: Payload, context: Context) -> JoinHandle<Result<Payload, Verdict>> {
         let (middleware, skill) = (Arc::clone(&self.middleware), Arc::clone(&self.skill));
         // A task of its own: its panics are caught, and it can be dropped where it stands.
@@ -325,7 +352,7 @@ impl Station {
     }
 
     /// Keeps the slot of an attempt that does not stop, and says so.
-    fn guard_stuck(self: Arc<Self>, running: JoinHandle<Result<Payload, Verdict>>, slot: Slot) {
+    pub(crate) fn guard_stuck<T: Send + 'static>(self: Arc<Self>, running: JoinHandle<T>, slot: Slot) {
         tokio::spawn(async move {
             self.meters.stuck.add(1.0);
             let _ = running.await;
@@ -339,55 +366,5 @@ fn ended_by_itself(ended: Result<Result<Payload, Verdict>, tokio::task::JoinErro
     match ended {
         Ok(returned) => Ended::Returned(returned),
         Err(error) => Ended::Panicked(panic_text(error)),
-    }
-}
-
-/// Tells the progress of one attempt and keeps its checkpoints.
-struct Told {
-    events: Events,
-    skill: nova_types::Skill,
-    task: nova_types::TaskId,
-    attempt: u32,
-    attempts: Attempts,
-    last: std::sync::Mutex<Option<Instant>>,
-}
-
-impl Told {
-    fn new(events: Events, skill: &nova_types::Skill, case: &Case) -> Self {
-        Self {
-            events,
-            skill: skill.clone(),
-            task: case.task.id.clone(),
-            attempt: case.attempt,
-            attempts: case.attempts.clone(),
-            last: std::sync::Mutex::default(),
-        }
-    }
-}
-
-impl Reporter for Told {
-    fn progress(&self, fraction: f32, note: &str) {
-        {
-            let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if fraction < 1.0 && last.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) {
-                return;
-            }
-            *last = Some(Instant::now());
-        }
-        let mut event = self.events.event(EventKind::Progress, &self.skill, &self.task, self.attempt);
-        event.fraction = Some(fraction);
-        event.message = Some(note.to_owned()).filter(|note| !note.is_empty());
-        let events = self.events.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { events.tell(event).await });
-        }
-    }
-
-    fn save_checkpoint(&self, bytes: bytes::Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
-        Box::pin(async move {
-            self.attempts.keep_checkpoint(self.attempt, &bytes).await.map_err(|error: NotKept| {
-                CheckpointError::NotStored { task: self.task.clone(), source: Box::new(error) }
-            })
-        })
     }
 }

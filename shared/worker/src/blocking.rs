@@ -1,5 +1,6 @@
 //! Skills whose code blocks, run off the reactor.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use nova_types::codes;
@@ -66,11 +67,14 @@ impl<S: BlockingSkill> Skill for Blocking<S> {
 /// What a panic said.
 pub(crate) fn panic_text(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            format!("the skill panicked: {}", text.unwrap_or("without a message"))
-        }
+        Ok(panic) => panic_message(&*panic),
         Err(_) => "the attempt was dropped".to_owned(),
     }
+}
+
+/// The same of a panic that was caught where it happened.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the skill panicked: {}", text.unwrap_or("without a message"))
 }

@@ -31,6 +31,7 @@ mod admit;
 mod attempt;
 mod batch;
 mod blocking;
+mod bundle;
 mod cancels;
 mod case;
 mod config;
@@ -56,6 +57,7 @@ mod skill;
 mod slots;
 mod station;
 pub mod test;
+mod told;
 mod verdict;
 mod worker;
 

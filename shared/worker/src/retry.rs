@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nova_broker::{BrokerError, BrokerRef, Expect, Message, PublishError};
 use nova_types::{Skill, TaskId, UnixMillis};
-use nova_wire::{AttemptRecord, assets, subject};
+use nova_wire::{AttemptRecord, BundleState, assets, subject};
 use tokio::sync::Mutex;
 
 use crate::rarely::rarely;
@@ -49,6 +49,15 @@ struct State {
     sequence: u64,
     /// When the record was stored, as far as it was read back.
     at: Option<UnixMillis>,
+    /// What the next write says is settled of a bundle, whatever else it changes.
+    carried: Option<BundleState>,
+}
+
+impl State {
+    fn replace(&mut self, known: Self) {
+        let carried = self.carried.take();
+        *self = Self { carried, ..known };
+    }
 }
 
 impl Attempts {
@@ -76,7 +85,7 @@ impl Attempts {
                     tracing::error!(task = %self.task, %error, "attempt record is unreadable");
                     AttemptRecord::default()
                 });
-                State { record, sequence: stored.sequence, at: Some(stored.at) }
+                State { record, sequence: stored.sequence, at: Some(stored.at), carried: None }
             }
         })
     }
@@ -108,7 +117,8 @@ impl Attempts {
     /// Changes the record, for the attempt numbered `attempt`.
     ///
     /// # Errors
-    /// [`NotKept::Overtaken`] when that attempt has already failed, or another has claimed it: this one is a zombie.
+    /// [`NotKept::Overtaken`] when that attempt has already failed, another has claimed it, or has settled items of a bundle
+    /// that this one has not: this one is a zombie.
     pub(crate) async fn change(&self, attempt: u32, change: impl Fn(&mut AttemptRecord)) -> Result<(), NotKept> {
         let mut state = self.state.lock().await;
         let mut tries = 0;
@@ -118,29 +128,49 @@ impl Attempts {
             }
             let mut wanted = state.record.clone();
             change(&mut wanted);
+            if let Some(bundle) = &state.carried {
+                wanted.bundle = Some(bundle.clone());
+            }
             let body = serde_json::to_vec(&wanted).expect("a plain record always encodes");
             let message = Message::new(subject::attempt(&self.skill, &self.task), body);
             match self.broker.publish(message, Expect::Last(state.sequence)).await {
                 Ok(receipt) => {
-                    *state = State { record: wanted, sequence: receipt.sequence, at: None };
+                    state.replace(State { record: wanted, sequence: receipt.sequence, at: None, carried: None });
                     return Ok(());
                 }
                 Err(PublishError::Conflict { .. } | PublishError::Unknown { .. }) if tries < TRIES => {
                     let stored = self.read().await?;
                     if stored.record == wanted {
-                        *state = stored;
+                        state.replace(stored);
                         return Ok(());
                     }
                     let claim = &stored.record.claim;
                     if claim.is_some() && *claim != wanted.claim && *claim != state.record.claim {
                         return Err(NotKept::Overtaken { task: self.task.clone() });
                     }
-                    *state = stored;
+                    // What another attempt has settled is never replaced by less.
+                    if let (Some(carried), Some(settled)) = (&state.carried, &stored.record.bundle)
+                        && !carried.ended.hold(&settled.ended)
+                    {
+                        return Err(NotKept::Overtaken { task: self.task.clone() });
+                    }
+                    state.replace(stored);
                     tries += 1;
                 }
                 Err(source) => return Err(NotKept::Write { task: self.task.clone(), source }),
             }
         }
+    }
+
+    /// Lets every write from now on say what is settled of a bundle.
+    pub(crate) async fn carry(&self, bundle: BundleState) {
+        self.state.lock().await.carried = Some(bundle);
+    }
+
+    /// Keeps what is settled of a bundle.
+    pub(crate) async fn keep_bundle(&self, attempt: u32, bundle: BundleState) -> Result<(), NotKept> {
+        self.carry(bundle).await;
+        self.change(attempt, |_| {}).await
     }
 
     /// Keeps a checkpoint.

@@ -1,6 +1,7 @@
 //! The cases, in the order they are measured.
 
 mod backoff;
+mod bundle;
 mod chain;
 mod cli_start;
 mod failover;
@@ -65,6 +66,7 @@ pub const CASES: &[Case] = &[
     case!(cli_start),
     case!(idle),
     case!(noop),
+    case!(bundle),
     case!(limited),
     case!(keyed),
     case!(submit),

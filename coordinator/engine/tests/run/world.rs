@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nova_engine::run::{Effect, Run, StepStatus, Stuck, part_of, parts_of};
+use nova_engine::run::{Effect, Run, StepStatus, Stuck, items_of, part_of, parts_of};
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Kind;
 use nova_workflow::{
@@ -60,7 +60,8 @@ pub struct World {
     pub play: Play,
     dice: Dice,
     rough: Rough,
-    tasks: BTreeSet<Part>,
+    /// Tasks under way, and which items they are a bundle of.
+    tasks: BTreeMap<Part, Vec<u32>>,
     timers: BTreeSet<Timer>,
     asks: BTreeMap<StepId, String>,
     told: Vec<Event>,
@@ -85,7 +86,7 @@ impl World {
             play,
             dice: Dice::new(seed),
             rough,
-            tasks: BTreeSet::new(),
+            tasks: BTreeMap::new(),
             timers: BTreeSet::new(),
             asks: BTreeMap::new(),
             told: Vec::new(),
@@ -174,17 +175,19 @@ impl World {
     }
 
     fn end(&mut self) -> Option<Event> {
-        let part = self.pick()?;
+        let (part, items) = self.pick()?;
+        if !items.is_empty() {
+            return Some(self.items_of(&part.step, items));
+        }
         let mut end = self.end_of(part);
         end.result = self.told_as(end.result);
         Some(Event::Ended(vec![end]))
     }
 
-    fn pick(&mut self) -> Option<Part> {
+    fn pick(&mut self) -> Option<(Part, Vec<u32>)> {
         let at = self.dice.below(self.tasks.len());
-        let part = self.tasks.iter().nth(at).cloned()?;
-        self.tasks.remove(&part);
-        Some(part)
+        let part = self.tasks.keys().nth(at).cloned()?;
+        self.tasks.remove_entry(&part)
     }
 
     fn end_of(&mut self, part: Part) -> End {
@@ -212,17 +215,26 @@ impl World {
     /// Several ends of one map at once.
     fn items(&mut self) -> Option<Event> {
         let is_item = |part: &Part| matches!(self.play.plan.kind(&part.step), Kind::Map(_)) && part.role == Role::Work;
-        let step = self.tasks.iter().find(|part| is_item(part))?.step.clone();
-        let (mut done, mut failed) = (Segment { items: vec![], results: Datum::NULL }, Vec::new());
-        let mut results = Vec::new();
-        let parts: Vec<_> = self.tasks.iter().filter(|part| part.step == step && is_item(part)).cloned().collect();
+        let step = self.tasks.keys().find(|part| is_item(part))?.step.clone();
+        let parts: Vec<_> = self.tasks.keys().filter(|part| part.step == step && is_item(part)).cloned().collect();
+        let mut ended = Vec::new();
         for part in parts {
             if self.dice.once_in(3) {
                 continue;
             }
-            self.tasks.remove(&part);
-            let index = part.index;
-            let end = self.end_of(part);
+            // A bundle ends as a whole.
+            let items = self.tasks.remove(&part).unwrap_or_default();
+            ended.extend(if items.is_empty() { vec![part.index] } else { items });
+        }
+        Some(self.items_of(&step, ended))
+    }
+
+    /// The ends of these items as one event.
+    fn items_of(&mut self, step: &StepId, items: Vec<u32>) -> Event {
+        let (mut done, mut failed) = (Segment { items: vec![], results: Datum::NULL }, Vec::new());
+        let mut results = Vec::new();
+        for index in items {
+            let end = self.end_of(Part::work(step.clone(), index));
             match (end.error, end.result) {
                 (Some(error), _) => failed.push(Lost { item: index, attempts: 1, error }),
                 (None, Datum::Inline(result)) => {
@@ -233,7 +245,7 @@ impl World {
             }
         }
         done.results = self.told_as(Datum::Inline(Value::Array(results)));
-        Some(Event::Items(Items { step, done, failed }))
+        Event::Items(Items { step: step.clone(), done, failed })
     }
 
     fn fire(&mut self) -> Option<Event> {
@@ -319,6 +331,11 @@ impl World {
                 }
             }
             Decision::Complete { step } => {
+                if let Kind::Map(_) = self.play.plan.kind(step) {
+                    let view = self.play.run.view(&self.play.plan);
+                    let of = &view.steps[step];
+                    assert_eq!(of.done + of.failed, of.total, "every item of {step} is counted, and once");
+                }
                 self.end_once(step, StepStatus::Completed);
                 self.done.push(step.clone());
             }
@@ -367,8 +384,16 @@ impl World {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Task(order) => {
-                assert!(self.started.insert(order.part.clone()), "{:?} starts twice", order.part);
-                self.tasks.insert(order.part);
+                for (part, _) in order.works() {
+                    assert!(self.started.insert(part.clone()), "{part:?} starts twice");
+                }
+                if let Kind::Map(map) = self.play.plan.kind(&order.part.step) {
+                    let most = map.bundle.filter(|_| order.part.role == Role::Work).unwrap_or(0);
+                    assert!(order.items.len() <= most as usize, "{} items in a bundle of {most}", order.items.len());
+                    let is_part_of_it = most == 0 || order.items.first() == Some(&order.part.index);
+                    assert!(is_part_of_it, "{:?} is called after its first item", order.part);
+                }
+                self.tasks.insert(order.part, order.items);
             }
             Effect::Set { timer, .. } => drop(self.timers.insert(timer)),
             Effect::Unset { timer } => drop(self.timers.remove(&timer)),
@@ -380,17 +405,18 @@ impl World {
     /// No cap is exceeded, and the run knows what is under way.
     fn caps(&self) {
         let (run, plan): (&Run, _) = (&self.play.run, &self.play.plan);
-        let names: Vec<_> = self.tasks.iter().map(|part| part.name(run.id())).collect();
+        let names: Vec<_> = self.tasks.keys().map(|part| part.name(run.id())).collect();
         let found = parts_of(run, &names.iter().collect::<Vec<_>>());
-        for ((part, name), found) in self.tasks.iter().zip(&names).zip(found) {
+        for (((part, items), name), found) in self.tasks.iter().zip(&names).zip(found) {
             assert_eq!((part_of(run, name).as_ref(), found.as_ref()), (Some(part), Some(part)));
+            assert_eq!(&items_of(run, part).unwrap_or_default(), items, "{part:?}");
         }
         assert_eq!(run.under_way() as usize, self.tasks.len(), "under way");
         let most = plan.workflow().parallel.unwrap_or(1000);
         assert!(run.under_way() <= most, "{} under way, {most} allowed", run.under_way());
         for id in plan.order() {
             if let Kind::Map(map) = plan.kind(id) {
-                let open = self.tasks.iter().filter(|part| part.step == *id && part.role == Role::Work).count();
+                let open = self.tasks.keys().filter(|part| part.step == *id && part.role == Role::Work).count();
                 assert!(open <= map.parallel.unwrap_or(1000) as usize, "{open} of map {id}");
             }
         }
