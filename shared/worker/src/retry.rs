@@ -144,14 +144,7 @@ impl Attempts {
                         state.replace(stored);
                         return Ok(());
                     }
-                    let claim = &stored.record.claim;
-                    if claim.is_some() && *claim != wanted.claim && *claim != state.record.claim {
-                        return Err(NotKept::Overtaken { task: self.task.clone() });
-                    }
-                    // What another attempt has settled is never replaced by less.
-                    if let (Some(carried), Some(settled)) = (&state.carried, &stored.record.bundle)
-                        && !carried.ended.hold(&settled.ended)
-                    {
+                    if is_another(&stored.record, &state.record, &wanted, state.carried.as_ref()) {
                         return Err(NotKept::Overtaken { task: self.task.clone() });
                     }
                     state.replace(stored);
@@ -177,5 +170,58 @@ impl Attempts {
     pub(crate) async fn keep_checkpoint(&self, attempt: u32, bytes: &Bytes) -> Result<(), NotKept> {
         let text = STANDARD.encode(bytes);
         self.change(attempt, |record| record.checkpoint = Some(text.clone())).await
+    }
+}
+
+/// Whether the record that stands in the way of the wanted one is that of another attempt: claimed by it, or with items of a
+/// bundle settled that are not among those to be written. What is settled is never replaced by less.
+fn is_another(
+    stored: &AttemptRecord,
+    known: &AttemptRecord,
+    wanted: &AttemptRecord,
+    carried: Option<&BundleState>,
+) -> bool {
+    let is_claimed = stored.claim.is_some() && stored.claim != wanted.claim && stored.claim != known.claim;
+    let has_settled_more =
+        stored.bundle.as_ref().zip(carried).is_some_and(|(stored, carried)| !carried.ended.hold(&stored.ended));
+    is_claimed || has_settled_more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(items: &[u32]) -> BundleState {
+        BundleState { ended: items.iter().copied().collect(), ..BundleState::default() }
+    }
+
+    #[track_caller]
+    fn check(stored: Option<&[u32]>, carried: Option<&[u32]>, is_over: bool) {
+        let none = AttemptRecord::default();
+        let stored = AttemptRecord { bundle: stored.map(settled), ..AttemptRecord::default() };
+        assert_eq!(is_another(&stored, &none, &none, carried.map(settled).as_ref()), is_over);
+    }
+
+    #[test]
+    fn what_another_attempt_settled_is_not_replaced_by_less() {
+        check(Some(&[0, 3]), Some(&[0, 1]), true);
+        check(Some(&[0]), Some(&[]), true);
+        // Its own, whose receipt was lost.
+        check(Some(&[0, 1]), Some(&[0, 1, 2]), false);
+        check(None, Some(&[0]), false);
+        // Whoever writes nothing of the items keeps what stands.
+        check(Some(&[0, 3]), None, false);
+    }
+
+    #[test]
+    fn a_claim_of_another_is_the_end_of_an_attempt() {
+        let none = AttemptRecord::default();
+        let claimed = |nonce: &str| {
+            let worker = nova_types::WorkerId::new("w").expect("an id");
+            let claim = nova_wire::Claim { attempt: 1, worker, nonce: nonce.to_owned(), at: UnixMillis(1) };
+            AttemptRecord { claim: Some(claim), ..AttemptRecord::default() }
+        };
+        assert!(is_another(&claimed("b"), &none, &claimed("a"), None));
+        assert!(!is_another(&claimed("a"), &claimed("a"), &none, None));
     }
 }

@@ -26,8 +26,13 @@ pub(super) struct Turn<'a> {
     pub at: UnixMillis,
     pub decisions: Vec<Decision>,
     pub effects: Vec<Effect>,
+    /// How many items have started in bundles.
+    packed: u32,
 }
 
+/// The most items that bundles start in one transition: what a record may have to list one by one, and a coordinator has
+/// the inputs of in memory. The end of any bundle starts more.
+const PACKED: u32 = 50_000;
 /// The most tasks of a run under way when its workflow does not say.
 const PARALLEL: u32 = 1000;
 
@@ -35,7 +40,7 @@ impl<'a> Turn<'a> {
     pub fn new(run: &Run, plan: &'a Plan, at: UnixMillis, data: &'a dyn Data, memo: &'a mut Memo) -> Self {
         let mut run = run.clone();
         run.n += 1;
-        Self { run, plan, data, memo: RefCell::new(memo), at, decisions: Vec::new(), effects: Vec::new() }
+        Self { run, plan, data, memo: RefCell::new(memo), at, decisions: Vec::new(), effects: Vec::new(), packed: 0 }
     }
 
     pub fn finish(mut self, before: &Run, events: Vec<Event>) -> Moved {
@@ -61,6 +66,11 @@ impl<'a> Turn<'a> {
     /// How many more tasks may start.
     pub fn room(&self) -> u32 {
         self.plan.workflow().parallel.unwrap_or(PARALLEL).saturating_sub(self.run.flying)
+    }
+
+    /// Whether this transition has room for another bundle.
+    pub fn may_pack(&self) -> bool {
+        self.packed < PACKED
     }
 
     /// Whether anything new may start.
@@ -114,6 +124,7 @@ impl<'a> Turn<'a> {
         let order = order::bundle(self.plan, id, items.iter().collect(), inputs);
         self.effects.push(Effect::Task(Box::new(order)));
         self.run.flying += 1;
+        self.packed += items.len();
         let open = Open { n: self.run.n, cancel: None };
         let step = self.step_mut(id);
         step.open.insert(first, open);

@@ -112,9 +112,8 @@ fn what_starts_at_once_is_bounded() {
 fn a_restart_packs_what_is_left() {
     let mut old = play(9, json!({"bundle": 3}));
     old.line("start");
-    tell(&mut old, items(&[0, 2], &[1]));
     tell(&mut old, items(&[3, 4, 5], &[]));
-    tell(&mut old, items(&[6, 8], &[7]));
+    tell(&mut old, items(&[0, 2, 6, 8], &[1, 7]));
     assert_eq!(old.run.status(), RunStatus::Failed);
     old.prove();
     let request = Restart { run: old.run.id().clone(), from: Vec::new(), same_input: true };

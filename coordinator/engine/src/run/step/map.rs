@@ -18,10 +18,6 @@ use crate::run::value::{bad, value};
 /// The most items of a map: what the memory of a coordinator holds at ease.
 const MOST: usize = 1_000_000;
 
-/// The most items that bundles start in one transition: what a record may have to list one by one, and a coordinator has
-/// the inputs of in memory. The end of any bundle starts more.
-const STARTED: u32 = 50_000;
-
 /// How many failures are told: enough to see what is wrong.
 const TOLD: usize = 5;
 
@@ -68,7 +64,7 @@ pub(in crate::run) fn advance(turn: &mut Turn<'_>, id: &StepId, map: &Map) -> Re
     // Too many failures are looked at first: nothing more starts then.
     while !is_over(turn, id, map) && turn.may_start() && has_room(turn, id, map) {
         if let Some(size) = map.bundle {
-            if started.len() >= STARTED || !pack(turn, id, map, size, &mut started)? {
+            if !turn.may_pack() || !pack(turn, id, map, size, &mut started)? {
                 break;
             }
             continue;
