@@ -48,7 +48,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "@FILE", conflicts_with_all = ["input", "delay", "at", "cron", "every"])]
     each: Option<String>,
     /// With --each: pack so many lines, 1 to 1000, into one task; each keeps its own attempts and its own answer
-    #[arg(long, value_name = "N", requires = "each", conflicts_with_all = ["key", "key_from"],
+    // What --each conflicts with is named again: where one of these is given, clap asks for no --each.
+    #[arg(long, value_name = "N", requires = "each",
+          conflicts_with_all = ["input", "delay", "at", "cron", "every", "key", "key_from"],
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     bundle: Option<u32>,
     /// Wait for the outcome and print the result; at most so long when a duration is given
