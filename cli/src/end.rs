@@ -1,7 +1,7 @@
 //! Showing how a task ended: its result on stdout, or why there is none on stderr.
 
 use nova_client::TaskOutcome;
-use nova_types::{Code, Outcome, OutcomeKind, RUN_SKILL, RunId, Skill, TaskId, UnixMillis, WorkerId};
+use nova_types::{Code, ItemCount, Outcome, OutcomeKind, RUN_SKILL, RunId, Skill, TaskId, UnixMillis, WorkerId};
 use nova_wire::{ContentType, ErrorBody, Payload};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub(crate) struct EndRow {
     cpu_ms: Option<u64>,
     rss_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<ItemCount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody>,
@@ -45,6 +47,7 @@ impl EndRow {
             code: outcome.code.clone(),
             cpu_ms: outcome.usage.cpu.and_then(|cpu| u64::try_from(cpu.as_millis()).ok()),
             rss_bytes: outcome.usage.rss_bytes,
+            items: outcome.items,
             result: None,
             error: None,
         }
@@ -70,16 +73,28 @@ pub(crate) fn exit_of(kind: OutcomeKind) -> Exit {
     }
 }
 
+/// The same of a task that may be a bundle: it is as well as the worst of its items.
+fn exit_of_all(outcome: &Outcome) -> Exit {
+    match outcome.items {
+        Some(items) if items.failed + items.cancelled > 0 => Exit::DEAD,
+        _ => exit_of(outcome.kind),
+    }
+}
+
 /// Shows an end: the result, or an error that says why there is none.
 pub(crate) fn show_end(out: &Out, ended: &TaskOutcome) -> Result<Exit, Failure> {
     let outcome = &ended.outcome;
     if out.is_json() {
         out.json(&EndRow::with_body(ended))?;
-        return Ok(exit_of(outcome.kind));
+        return Ok(exit_of_all(outcome));
     }
     let Some(error) = ended.error() else {
         show_body(out, &ended.body)?;
-        return Ok(Exit::OK);
+        if let Some(ItemCount { items, failed, .. }) = outcome.items.filter(|items| items.failed > 0) {
+            let task = &outcome.task;
+            out.say(format!("{failed} of {items} items failed; try them again: nova dead redrive {task}"));
+        }
+        return Ok(exit_of_all(outcome));
     };
     Err(failure_of(outcome, &error))
 }

@@ -1,7 +1,7 @@
 //! `nova show`: everything that is known of one task.
 
 use nova_client::{Ahead, TaskOutcome, TaskView};
-use nova_types::{Priority, RunId, Skill, TaskId, UnixMillis, run_skill};
+use nova_types::{ItemCount, Priority, RunId, Skill, TaskId, UnixMillis, run_skill};
 use nova_wire::{AttemptRecord, FailedAttempt};
 use serde::Serialize;
 
@@ -113,9 +113,18 @@ fn fields<'a>(out: &Out, view: &TaskView, row: &Row<'_>, ended: Option<&TaskOutc
         ("started", out.moment_or_none(outcome.and_then(|outcome| outcome.started))),
         ("finished", out.moment_or_none(outcome.map(|outcome| outcome.finished))),
         ("attempt", text(outcome.map(|outcome| outcome.attempt.to_string()))),
+        ("items", text(outcome.and_then(|outcome| outcome.items).map(items))),
         ("worker", text(outcome.and_then(|outcome| outcome.worker.as_ref().map(ToString::to_string)))),
         ("failures", failures.join("\n")),
         ("dead letter", if row.dead_letter { format!("nova dead show {}", view.task) } else { String::new() }),
         (if outcome.is_some_and(|outcome| outcome.code.is_some()) { "error" } else { "result" }, text(body)),
     ]
+}
+
+/// The items of a bundle, by how they ended.
+fn items(counted: ItemCount) -> String {
+    let ItemCount { items, failed, cancelled } = counted;
+    let more = [(failed, "failed"), (cancelled, "cancelled")];
+    let more = more.iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!(", {count} {how}"));
+    format!("{items}{}", more.collect::<String>())
 }

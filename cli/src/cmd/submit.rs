@@ -19,6 +19,7 @@ use crate::out::Shape;
 use crate::progress::Progress;
 use crate::task_arg::Id;
 
+mod bundled;
 mod each;
 
 /// Submit a task, now or later, or one per line of a file
@@ -29,6 +30,7 @@ mod each;
   git diff | nova submit echo - --string
   nova submit shell '{\"argv\": [\"make\", \"report\"]}' --cron '30 2 * * MON-FRI' --tz Europe/Berlin
   nova submit http --each @requests.jsonl --json --wait
+  nova submit score --each @words.jsonl --bundle 100 --json --wait
   nova submit http @invoice.json --once invoice-4711 --wait
   nova submit shell @sync.json --unique nightly-sync
   nova submit bill @invoice.json --key customer-17
@@ -45,6 +47,12 @@ pub(crate) struct Args {
     /// Submit one task per line of a file of JSON lines, `-` for stdin
     #[arg(long, value_name = "@FILE", conflicts_with_all = ["input", "delay", "at", "cron", "every"])]
     each: Option<String>,
+    /// With --each: pack so many lines, 1 to 1000, into one task; each keeps its own attempts and its own answer
+    // What --each conflicts with is named again: where one of these is given, clap asks for no --each.
+    #[arg(long, value_name = "N", requires = "each",
+          conflicts_with_all = ["input", "delay", "at", "cron", "every", "key", "key_from"],
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    bundle: Option<u32>,
     /// Wait for the outcome and print the result; at most so long when a duration is given
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "3650d")]
     wait: Option<DurationText>,
@@ -187,7 +195,10 @@ pub(super) async fn run(cx: Cx, args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage(what));
     }
     if let Some(file) = &args.each {
-        return each::run(&cx, &args, file).await;
+        return match args.bundle {
+            Some(size) => bundled::run(&cx, &args, file, size).await,
+            None => each::run(&cx, &args, file).await,
+        };
     }
     let id = args.task.id.as_ref().map_or(SubmitId::New, |id| SubmitId::Id(id.in_scope_of(&cx)));
     // A random scope would make every key a new one.

@@ -124,7 +124,7 @@ impl From<WaitError> for Failure {
             }
             WaitError::Submit(source) => submit_exit(source),
             WaitError::Broker { source, .. } => broker_exit(source),
-            WaitError::Result { .. } | WaitError::Garbled { .. } => (Exit::FAILURE, None),
+            WaitError::Result { .. } | WaitError::Garbled { .. } | WaitError::Items { .. } => (Exit::FAILURE, None),
         };
         made(error.code(), error, how)
     }

@@ -2,6 +2,7 @@
 
 mod bed;
 mod bench;
+mod bundled;
 mod check;
 mod connect;
 mod dead;

@@ -10,6 +10,7 @@ mod memo;
 mod moment;
 mod on;
 mod order;
+mod packs;
 mod part;
 mod ranges;
 mod recover;
@@ -33,7 +34,7 @@ use nova_workflow::{Event, Plan, RECORD_VERSION, Transition};
 
 pub use effect::{Effect, TaskOrder};
 pub use memo::{Data, Loaded, Memo};
-pub use part::{part_of, parts_of};
+pub use part::{items_of, part_of, parts_of};
 pub use recover::recover;
 pub use rehearse::{Rehearsal, Rehearsed, StepRehearsal, rehearse};
 pub use restart::restart;

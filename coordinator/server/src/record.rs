@@ -63,6 +63,7 @@ impl End {
             finished: parts.clock.now(),
             code: Some(self.error.code.clone()),
             usage: Usage::default(),
+            items: None,
         };
         let body: Bytes = serde_json::to_vec(&self.error).expect("a plain record always encodes").into();
         let headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));

@@ -24,6 +24,7 @@ mod scan;
 
 mod backfill;
 mod bulk;
+mod bundle;
 mod cancel;
 mod dead;
 mod find;
@@ -52,6 +53,7 @@ mod workflow_read;
 
 pub use backfill::{BackfillError, Backfilled, Filled, Recurring};
 pub use bulk::BulkProgress;
+pub use bundle::{Bundling, ItemError, ItemOutcome, Packed, SubmittedItem};
 pub use cancel::CancelAccepted;
 pub use client::{Client, ClientOptions, ConnectError};
 pub use dead::{DeadEntry, DeadFilter};

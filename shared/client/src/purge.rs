@@ -230,6 +230,7 @@ fn cancelled_record(
         finished,
         code: Some(codes::CANCELLED.into()),
         usage: Usage::default(),
+        items: None,
     };
     let body = ErrorBody::new(codes::CANCELLED, "the queue was purged");
     let body = serde_json::to_vec(&body).expect("a plain record always encodes");

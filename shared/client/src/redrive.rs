@@ -2,7 +2,7 @@
 
 use nova_broker::{BlobError, BrokerError};
 use nova_types::{Name, OutcomeKind, Scope, TaskId, UnixMillis};
-use nova_wire::{BlobRef, DeadLetter, Headers, Payload, TaskKey, name, parse_rfc3339, subject};
+use nova_wire::{BlobRef, DeadLetter, Headers, Payload, TaskKey, is_bundle_size, name, parse_rfc3339, split, subject};
 
 use crate::outcome::{InvalidRecord, read_content_type};
 use crate::submit::Prepared;
@@ -160,6 +160,21 @@ fn headers_for(letter: &DeadLetter, now: UnixMillis) -> Headers {
     headers
 }
 
+/// Says how many items a bundle has whose input was edited.
+fn count_items(task: &TaskId, headers: &mut Headers, payload: &Payload) -> Result<(), SubmitError> {
+    if headers.get(name::BUNDLE).is_none() {
+        return Ok(());
+    }
+    let bad = |what: String| SubmitError::BadTask { task: task.clone(), what };
+    let items = split(payload).map_err(|error| bad(format!("it is a bundle, and {error}")))?.len();
+    let is_size = u32::try_from(items).is_ok_and(is_bundle_size);
+    if !is_size {
+        return Err(bad(format!("it is a bundle, and its body has {items} items")));
+    }
+    headers.set(name::BUNDLE, items.to_string());
+    Ok(())
+}
+
 impl Client {
     /// Submits a dead letter's task anew, as `<name>-r<n>`; the letter stays until it is dropped.
     ///
@@ -176,6 +191,7 @@ impl Client {
             Some(edit) => edit,
             None => self.original(letter).await?,
         };
+        count_items(&task, &mut headers, &payload).map_err(|source| RedriveError::Submit { of: of.clone(), source })?;
         headers.remove(name::CONTENT_TYPE);
         let prepared = self.pack(task, letter, headers, payload).await;
         let prepared = prepared.map_err(|source| RedriveError::Submit { of: of.clone(), source })?;

@@ -156,7 +156,7 @@ fn from_wait(task: &TaskId, error: WaitError) -> QueryError {
         WaitError::Garbled { task, source } => QueryError::Garbled { task, source },
         WaitError::Result { task, source } => QueryError::Payload { task, source },
         WaitError::Broker { source, .. } => QueryError::Broker { what: format!("read task {task}"), source },
-        WaitError::TimedOut { .. } | WaitError::Forgotten { .. } | WaitError::Submit(_) => {
+        WaitError::TimedOut { .. } | WaitError::Forgotten { .. } | WaitError::Items { .. } | WaitError::Submit(_) => {
             QueryError::UnknownTask { task: task.clone(), skill: None }
         }
     }

@@ -3,7 +3,7 @@
 use futures_util::FutureExt as _;
 use nova_broker::{Expect, Message, PublishError};
 use nova_types::{Name, Priority, Skill, TaskId};
-use nova_wire::{ContentType, EncodeError, Headers, Payload, TaskOptions, name, subject};
+use nova_wire::{ContentType, EncodeError, Headers, InvalidBundle, Payload, TaskOptions, name, split_bundle, subject};
 use serde::Serialize;
 
 use crate::{Client, Guard, Standing, SubmitError};
@@ -289,7 +289,14 @@ fn check(task: &TaskId, submit: &Submit) -> Result<(), SubmitError> {
         submit.options.write(&mut written);
         TaskOptions::from_headers(&written).map_err(bad)?;
     }
-    submit.payload.validate().map_err(|source| SubmitError::BadInput { task: task.clone(), source })
+    let refused = |source| SubmitError::BadInput { task: task.clone(), source };
+    match submit.options.bundle {
+        None => submit.payload.validate().map_err(refused),
+        Some(items) => split_bundle(&submit.payload, items).map(|_| ()).map_err(|error| match error {
+            InvalidBundle::Body(source) => refused(source),
+            error => bad(error.to_string()),
+        }),
+    }
 }
 
 #[cfg(test)]

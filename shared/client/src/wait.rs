@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use nova_broker::{BlobError, BrokerError, Message};
 use nova_types::{Scope, Skill, TaskId};
-use nova_wire::{Ended, assets, subject};
+use nova_wire::{Ended, InvalidBundle, assets, subject};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -67,6 +67,15 @@ pub enum WaitError {
         #[source]
         source: Box<BlobError>,
     },
+    /// It ended, but what its items came to cannot be understood.
+    #[error("task {task} ended, but the ends of its items cannot be understood")]
+    Items {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        #[source]
+        source: Box<InvalidBundle>,
+    },
     /// It ended, but its record cannot be understood.
     #[error("task {task} ended, but its record cannot be understood")]
     Garbled {
@@ -93,7 +102,7 @@ impl WaitError {
             Self::Submit(source) => source.code(),
             Self::Broker { .. } => "broker",
             Self::Result { .. } => "bad_blob",
-            Self::Garbled { .. } => "garbled_record",
+            Self::Garbled { .. } | Self::Items { .. } => "garbled_record",
         }
     }
 
@@ -105,7 +114,7 @@ impl WaitError {
             Self::Submit(source) => source.is_transient(),
             Self::Broker { source, .. } => source.is_transient(),
             Self::Result { source, .. } => source.is_transient(),
-            Self::Forgotten { .. } | Self::Garbled { .. } => false,
+            Self::Forgotten { .. } | Self::Garbled { .. } | Self::Items { .. } => false,
         }
     }
 }

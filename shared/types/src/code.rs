@@ -67,6 +67,10 @@ pub mod codes {
     pub const CANCELLED: &str = "cancelled";
     /// The body is not what its content type or the skill's input says.
     pub const BAD_INPUT: &str = "bad_input";
+    /// The body of a bundle is not a list of as many items as its header says.
+    pub const BAD_BUNDLE: &str = "bad_bundle";
+    /// Items of a bundle failed for different causes.
+    pub const ITEMS_FAILED: &str = "items_failed";
     /// A Nova header is malformed or repeated.
     pub const BAD_HEADER: &str = "bad_header";
     /// The task's id is malformed or reserved.

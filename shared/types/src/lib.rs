@@ -23,7 +23,7 @@ pub use code::{Code, codes};
 pub use duration::{DurationText, ParseDurationError};
 pub use fnv::Fnv1a;
 pub use id::{Generation, InvalidId, Name, Scope, TaskId, WorkerId};
-pub use outcome::{Outcome, OutcomeKind, Usage};
+pub use outcome::{ItemCount, Outcome, OutcomeKind, Usage};
 pub use policy::{Backoff, ParseBackoffError, Policy};
 pub use priority::{ParsePriorityError, Priority};
 pub use rate::{ParseRateError, Rate};

@@ -52,6 +52,17 @@ pub struct Usage {
     pub rss_bytes: Option<u64>,
 }
 
+/// How the items of a bundle ended; what is in neither of the latter two completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ItemCount {
+    /// How many there are.
+    pub items: u32,
+    /// How many will not be tried again.
+    pub failed: u32,
+    /// How many were cancelled, by their skill.
+    pub cancelled: u32,
+}
+
 /// The terminal record's facts, without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -77,4 +88,6 @@ pub struct Outcome {
     pub code: Option<Code>,
     /// What the attempt used.
     pub usage: Usage,
+    /// Of a completed bundle: how its items ended.
+    pub items: Option<ItemCount>,
 }

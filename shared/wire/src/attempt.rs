@@ -3,7 +3,7 @@
 use nova_types::{Code, UnixMillis, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::{BundleState, limits};
 
 /// One attempt that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct AttemptRecord {
     /// What an attempt left for the next, as base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
+    /// Of a bundle: what of it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleState>,
     /// How often the task was snoozed or handed back.
     #[serde(default)]
     pub snoozes: u32,

@@ -85,7 +85,7 @@ pub fn check_msgpack(bytes: &[u8], limit: usize) -> Result<(), TooDeep> {
 }
 
 /// The number of child values and the width in bytes (header and data) of the value at `at`.
-fn value_at(bytes: &[u8], at: usize) -> Result<(u64, usize), TooDeep> {
+pub(crate) fn value_at(bytes: &[u8], at: usize) -> Result<(u64, usize), TooDeep> {
     let first = *bytes.get(at).ok_or(TooDeep::Truncated { at })?;
     let length = |width: usize| -> Result<u64, TooDeep> {
         let digits = bytes.get(at + 1..at + 1 + width).ok_or(TooDeep::Truncated { at })?;

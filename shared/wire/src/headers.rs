@@ -49,6 +49,10 @@ pub mod name {
     pub const STEP: &str = "Nova-Step";
     /// On a child run: how many runs it has above it. Set by Nova.
     pub const DEPTH: &str = "Nova-Depth";
+    /// On a bundle: how many items its body lists.
+    pub const BUNDLE: &str = "Nova-Bundle";
+    /// On the dead letter of a bundle's failed items: their positions in that bundle, such as `4 6-9`.
+    pub const ITEMS: &str = "Nova-Items";
     /// Labels, `key=value` separated by commas.
     pub const LABELS: &str = "Nova-Labels";
     /// The task a redriven one stands for.

@@ -5,6 +5,7 @@
 pub mod assets;
 mod attempt;
 mod blob;
+mod bundle;
 mod calendar;
 mod call;
 mod cron;
@@ -30,6 +31,10 @@ mod transition;
 
 pub use attempt::{AttemptRecord, Claim, FailedAttempt};
 pub use blob::{BlobMeta, BlobRef, InvalidBlobRef};
+pub use bundle::{
+    BundleState, InvalidBundle, InvalidState, ItemEnd, Positions, Settled, is_bundle_size, join_bundle, read_ends,
+    split, split_bundle, write_ends,
+};
 pub use calendar::Calendar;
 pub use call::CALL_PENDING_STATUS;
 pub use cron_state::{CronState, LeftOut};

@@ -37,6 +37,10 @@ pub const CHECKPOINT_BYTES: usize = 128 * 1024;
 /// The most attempts a task may ask for.
 pub const MAX_ATTEMPTS: u32 = 1000;
 
+/// The most items of a bundle: what one lease, one outcome and one retry are worth having in common. A larger one would be
+/// no faster, for its items then cost more than its message.
+pub const BUNDLE_ITEMS: u32 = 1000;
+
 /// The longest pause kept as a delayed redelivery; a longer one becomes a schedule, so that it pins no history.
 pub const NAK_DELAY: Duration = Duration::from_secs(30);
 

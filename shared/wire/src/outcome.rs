@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nova_types::{Code, Outcome, OutcomeKind, Skill, TaskId, UnixMillis, Usage, WorkerId};
+use nova_types::{Code, ItemCount, Outcome, OutcomeKind, Skill, TaskId, UnixMillis, Usage, WorkerId};
 
 use crate::structured::{Item, StructuredError, push_id, push_integer, push_text};
 
@@ -51,6 +51,14 @@ pub fn write_outcome(outcome: &Outcome) -> String {
     if let Some(code) = &outcome.code {
         push_text(&mut out, "code", code.as_str());
     }
+    if let Some(ItemCount { items, failed, cancelled }) = outcome.items {
+        push_integer(&mut out, "items", i64::from(items));
+        for (key, count) in [("failed", failed), ("cancelled", cancelled)] {
+            if count > 0 {
+                push_integer(&mut out, key, i64::from(count));
+            }
+        }
+    }
     out
 }
 
@@ -66,6 +74,7 @@ pub fn parse_outcome(text: &str) -> Result<Outcome, InvalidOutcome> {
     let skill = item.text("skill").and_then(|t| Skill::new(t).ok()).ok_or(Parameter("skill"))?;
     let attempt = item.integer("attempt").and_then(|n| u32::try_from(n).ok()).ok_or(Parameter("attempt"))?;
     let finished = item.integer("finished").map(UnixMillis).ok_or(Parameter("finished"))?;
+    let small = |key: &str| item.integer(key).and_then(|n| u32::try_from(n).ok());
     let unsigned = |key: &str| item.integer(key).and_then(|n| u64::try_from(n).ok());
     Ok(Outcome {
         kind,
@@ -79,6 +88,11 @@ pub fn parse_outcome(text: &str) -> Result<Outcome, InvalidOutcome> {
         finished,
         code: item.text("code").map(Code::new),
         usage: Usage { cpu: unsigned("cpu-ms").map(Duration::from_millis), rss_bytes: unsigned("rss") },
+        items: small("items").map(|items| ItemCount {
+            items,
+            failed: small("failed").unwrap_or(0),
+            cancelled: small("cancelled").unwrap_or(0),
+        }),
     })
 }
 
@@ -100,6 +114,14 @@ mod tests {
         let text = r#"dead;task="_seq.9";skill="echo";attempt=0;finished=5;code="bad_input""#;
         let outcome = parse_outcome(text).expect("golden");
         assert_eq!(outcome.code, Some(Code::new("bad_input")));
+        assert_eq!(write_outcome(&outcome), text);
+    }
+
+    #[test]
+    fn the_outcome_of_a_bundle_counts_its_items() {
+        let text = r#"completed;task="cli.a";skill="echo";attempt=2;finished=5;items=100;failed=3"#;
+        let outcome = parse_outcome(text).expect("golden");
+        assert_eq!(outcome.items, Some(ItemCount { items: 100, failed: 3, cancelled: 0 }));
         assert_eq!(write_outcome(&outcome), text);
     }
 

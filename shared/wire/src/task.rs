@@ -231,6 +231,8 @@ mod tests {
             ("Nova-Reply", "_INBOX.x"),
             ("Nova-Labels", "a"),
             ("Nova-Blob", "x"),
+            ("Nova-Bundle", "0"),
+            ("Nova-Bundle", "1001"),
         ] {
             check_refused(&[(key, value)], "_seq.7", "bad_header");
         }

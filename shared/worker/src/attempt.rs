@@ -4,26 +4,24 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use nova_broker::{BlobError, Delivery, Settle};
-use nova_types::codes;
+use nova_types::{UnixMillis, codes};
 use nova_wire::{AttemptRecord, BadTask, BlobRef, Claim, ErrorBody, EventKind, Payload, Task, limits};
 use tokio::time::Instant;
 
+use crate::Context;
 use crate::admit::{Admission, Facts, admit, is_to_be_noted};
 use crate::case::Case;
-use crate::context::{ContextParts, Reporter};
+use crate::context::{About, ContextParts};
 use crate::end::Ending;
 use crate::judge::{Fate, judge};
 use crate::lease::Lease;
 use crate::rarely::rarely;
-use crate::retry::{Attempts, NotKept};
+use crate::retry::Attempts;
 use crate::slots::Slot;
 use crate::station::Station;
-use crate::{CheckpointError, Context};
+use crate::told::Told;
 
-/// How often progress is told at most.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// How often a payload that is missing is looked for, a second apart, before it counts as gone.
 const LOOKS: u64 = 5;
 
@@ -67,7 +65,12 @@ impl Station {
         let ending = if self.cancels.contains(&case.task.id) {
             Some(Ending::cancelled(ErrorBody::new(codes::CANCELLED, "cancelled before it started")))
         } else if case.policy.deadline.is_some_and(|deadline| self.now() >= deadline) {
-            Some(Ending::dead(ErrorBody::new(codes::EXPIRED, "its deadline passed before it started")))
+            let error = ErrorBody::new(codes::EXPIRED, "its deadline passed before it started");
+            if case.task.options.bundle.is_some() {
+                case.attempt -= 1;
+                return rarely(self.end_left(&case, error)).await;
+            }
+            Some(Ending::dead(error))
         } else {
             None
         };
@@ -79,7 +82,11 @@ impl Station {
         nova_runtime::failpoint::hit("before-start");
         self.meters.running.add(1.0);
         case.started = Some(self.clock.now());
-        self.run(&case, payload, slot, lease).await;
+        if case.task.options.bundle.is_some() {
+            rarely(self.run_bundle(case, payload, slot, lease)).await;
+        } else {
+            self.run(&case, payload, slot, lease).await;
+        }
         self.meters.running.add(-1.0);
     }
 
@@ -106,6 +113,10 @@ impl Station {
         if self.policy.keyed.is_some() && task.key.is_none() {
             let message = format!("skill {0} is keyed: publish to nova.task.{0}.<priority>.<key>", self.name);
             let bad = BadTask { id: task.id, code: codes::BAD_KEY.into(), message };
+            rarely(self.refuse(&delivery, bad)).await;
+            return None;
+        }
+        if let Some(bad) = self.refuses_bundle(&task) {
             rarely(self.refuse(&delivery, bad)).await;
             return None;
         }
@@ -146,15 +157,16 @@ impl Station {
             }
             Admission::End { attempts, is_cancel, error } => {
                 case.attempt = attempts;
+                if case.task.options.bundle.is_some() && !is_cancel {
+                    rarely(self.end_left(&case, error)).await;
+                    return None;
+                }
                 let ending = if is_cancel { Ending::cancelled(error) } else { Ending::dead(error) };
                 rarely(self.end(&case, ending)).await;
                 return None;
             }
         }
-        let payload = match &case.task.blob {
-            None => case.task.payload.clone(),
-            Some(blob) => rarely(self.fetch_input(&case, blob)).await?,
-        };
+        let payload = self.input(&case).await?;
         Some((case, payload))
     }
 
@@ -180,7 +192,14 @@ impl Station {
         }
     }
 
-    /// The task's large input.
+    /// The task's input, fetched where it is large.
+    pub(crate) async fn input(&self, case: &Case) -> Option<Payload> {
+        match &case.task.blob {
+            None => Some(case.task.payload.clone()),
+            Some(blob) => rarely(self.fetch_input(case, blob)).await,
+        }
+    }
+
     async fn fetch_input(&self, case: &Case, blob: &BlobRef) -> Option<Payload> {
         match self.blobs.get(blob).await {
             Ok(bytes) => Some(Payload { content_type: case.task.payload.content_type, bytes }),
@@ -233,30 +252,23 @@ impl Station {
 
     async fn run(self: &Arc<Self>, case: &Case, payload: Payload, slot: Slot, lease: &Lease) {
         let now = self.now();
-        if case.attempt == 1 {
-            self.meters.wait.observe(now.since(case.delivery.at));
-        }
-        if self.events.is_full() {
-            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
-            rarely(self.events.tell(event)).await;
-        }
+        self.tell_start(case, now).await;
         let began = Instant::now();
         let left = case.policy.deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
         let deadline = began + case.policy.timeout.min(left);
-        let context = Context::new(ContextParts {
+        let about = Arc::new(About {
             task: case.task.id.clone(),
             skill: self.name.clone(),
+            headers: case.task.headers.clone(),
+        });
+        let context = Context::new(ContextParts {
+            about: Arc::clone(&about),
             attempt: case.attempt,
             deadline,
-            headers: case.task.headers.clone(),
+            item: None,
             checkpoint: case.attempts.checkpoint().await,
             cancel: None,
-            reporter: Box::new(Told {
-                station: Arc::clone(self),
-                attempts: case.attempts.clone(),
-                attempt: case.attempt,
-                last: std::sync::Mutex::default(),
-            }),
+            reporter: Arc::new(Told::new(Arc::clone(self), about, case)),
         });
         let (ended, _held) = self.execute(payload, &context, slot, lease).await;
         self.meters.run.observe(began.elapsed());
@@ -270,39 +282,15 @@ impl Station {
             other => rarely(self.settle_fate(case, other, context.usage())).await,
         }
     }
-}
 
-/// Tells the progress of one attempt and keeps its checkpoints.
-struct Told {
-    station: Arc<Station>,
-    attempts: Attempts,
-    attempt: u32,
-    last: std::sync::Mutex<Option<Instant>>,
-}
-
-impl Reporter for Told {
-    fn progress(&self, fraction: f32, note: &str) {
-        {
-            let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if fraction < 1.0 && last.is_some_and(|at| at.elapsed() < PROGRESS_EVERY) {
-                return;
-            }
-            *last = Some(Instant::now());
+    /// Tells whoever counts or listens that an attempt starts now.
+    pub(crate) async fn tell_start(&self, case: &Case, now: UnixMillis) {
+        if case.attempt == 1 {
+            self.meters.wait.observe(now.since(case.delivery.at));
         }
-        let events = self.station.events.clone();
-        let mut event = events.event(EventKind::Progress, &self.station.name, self.attempts.task(), self.attempt);
-        event.fraction = Some(fraction);
-        event.message = Some(note.to_owned()).filter(|note| !note.is_empty());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { events.tell(event).await });
+        if self.events.is_full() {
+            let event = self.events.event(EventKind::Started, &self.name, &case.task.id, case.attempt);
+            rarely(self.events.tell(event)).await;
         }
-    }
-
-    fn save_checkpoint(&self, bytes: bytes::Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
-        Box::pin(async move {
-            self.attempts.keep_checkpoint(self.attempt, &bytes).await.map_err(|error: NotKept| {
-                CheckpointError::NotStored { task: self.attempts.task().clone(), source: Box::new(error) }
-            })
-        })
     }
 }

@@ -33,8 +33,15 @@ pub enum CheckpointError {
 
 /// Where progress and checkpoints go.
 pub(crate) trait Reporter: Send + Sync {
-    fn progress(&self, fraction: f32, note: &str);
-    fn save_checkpoint(&self, bytes: Bytes) -> BoxFuture<'_, Result<(), CheckpointError>>;
+    fn progress(&self, item: Option<u32>, fraction: f32, note: &str);
+    fn save_checkpoint(&self, item: Option<u32>, bytes: Bytes) -> BoxFuture<'_, Result<(), CheckpointError>>;
+}
+
+/// What all attempts at hand of one delivery have in common.
+pub(crate) struct About {
+    pub(crate) task: TaskId,
+    pub(crate) skill: Skill,
+    pub(crate) headers: Headers,
 }
 
 /// The attempt at hand; cheap to clone.
@@ -44,51 +51,66 @@ pub struct Context {
 }
 
 struct Inner {
-    task: TaskId,
-    skill: Skill,
+    about: Arc<About>,
     attempt: u32,
     deadline: Instant,
-    headers: Headers,
+    item: Option<u32>,
     checkpoint: Option<Bytes>,
     /// Made when someone looks for it: nearly all attempts end without.
     cancel: OnceLock<CancellationToken>,
     usage: Mutex<Usage>,
     threads: OnceLock<TaskTracker>,
-    reporter: Box<dyn Reporter>,
+    reporter: Arc<dyn Reporter>,
 }
 
 /// What a context is made of.
 pub(crate) struct ContextParts {
-    pub(crate) task: TaskId,
-    pub(crate) skill: Skill,
+    pub(crate) about: Arc<About>,
     pub(crate) attempt: u32,
     pub(crate) deadline: Instant,
-    pub(crate) headers: Headers,
+    pub(crate) item: Option<u32>,
     pub(crate) checkpoint: Option<Bytes>,
     /// One that others hold, too.
     pub(crate) cancel: Option<CancellationToken>,
-    pub(crate) reporter: Box<dyn Reporter>,
+    pub(crate) reporter: Arc<dyn Reporter>,
 }
 
 impl Context {
     pub(crate) fn new(parts: ContextParts) -> Self {
-        let ContextParts { task, skill, attempt, deadline, headers, checkpoint, cancel, reporter } = parts;
+        let ContextParts { about, attempt, deadline, item, checkpoint, cancel, reporter } = parts;
         let cancel = cancel.map_or_else(OnceLock::new, OnceLock::from);
         let (usage, threads) = (Mutex::default(), OnceLock::new());
-        let inner = Inner { task, skill, attempt, deadline, headers, checkpoint, cancel, usage, threads, reporter };
+        let inner = Inner { about, attempt, deadline, item, checkpoint, cancel, usage, threads, reporter };
         Self { inner: Arc::new(inner) }
     }
 
-    /// The task's id: the key to make side effects safe to repeat.
+    /// The task's id. The items of a bundle share it: what makes a side effect safe to repeat is the
+    /// [`idempotency_key`](Self::idempotency_key).
     #[must_use]
     pub fn task(&self) -> &TaskId {
-        &self.inner.task
+        &self.inner.about.task
+    }
+
+    /// The item's position in its bundle, from 0, when the task is one; it is the same in each attempt.
+    #[must_use]
+    pub fn item(&self) -> Option<u32> {
+        self.inner.item
+    }
+
+    /// What tells this piece of work from every other of its skill, and is the same in each attempt: the task's id, in a
+    /// bundle with the item's position, `<scope>.<name>/<item>`.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        match self.inner.item {
+            None => self.inner.about.task.to_string(),
+            Some(item) => format!("{}/{item}", self.inner.about.task),
+        }
     }
 
     /// The skill it was asked of.
     #[must_use]
     pub fn skill(&self) -> &Skill {
-        &self.inner.skill
+        &self.inner.about.skill
     }
 
     /// Which attempt this is, from 1.
@@ -106,7 +128,7 @@ impl Context {
     /// A header of the task.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.inner.headers.get(name)
+        self.inner.about.headers.get(name)
     }
 
     /// Resolves when the attempt must stop: it was cancelled, ran too long, or lost its lease.
@@ -125,7 +147,8 @@ impl Context {
 
     /// Tells how far the attempt is, 0 to 1; told on at most four times a second.
     pub fn progress(&self, fraction: f32, note: &str) {
-        self.inner.reporter.progress(fraction.clamp(0.0, 1.0), limits::clip(note, limits::MESSAGE_BYTES));
+        let note = limits::clip(note, limits::MESSAGE_BYTES);
+        self.inner.reporter.progress(self.inner.item, fraction.clamp(0.0, 1.0), note);
     }
 
     /// What an earlier attempt left.
@@ -134,7 +157,8 @@ impl Context {
         self.inner.checkpoint.clone()
     }
 
-    /// Leaves something for the next attempt, should there be one; stored when this returns.
+    /// Leaves something for the next attempt, should there be one; stored when this returns. The items of a bundle share the
+    /// room there is.
     ///
     /// # Errors
     /// [`CheckpointError`]; when another attempt has begun, stop.
@@ -143,7 +167,7 @@ impl Context {
         if bytes.len() > limits::CHECKPOINT_BYTES {
             return Err(CheckpointError::TooLarge { bytes: bytes.len() });
         }
-        self.inner.reporter.save_checkpoint(bytes).await
+        self.inner.reporter.save_checkpoint(self.inner.item, bytes).await
     }
 
     /// Says what the attempt used, for its outcome: processor time and the largest resident memory in bytes.

@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use nova_broker::{BlobError, BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
-use nova_types::{Generation, Outcome, OutcomeKind, TaskId, Usage, codes};
+use nova_types::{Generation, ItemCount, Outcome, OutcomeKind, TaskId, Usage, codes};
 use nova_wire::{
-    AttemptRecord, BadTask, ContentType, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task, assets, limits,
-    name, subject,
+    AttemptRecord, BadTask, ContentType, DeadLetter, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task,
+    assets, limits, name, subject,
 };
 
 use crate::case::Case;
@@ -18,7 +18,7 @@ use crate::retry::NotKept;
 use crate::station::Station;
 
 /// The pause before a large result is stored again; a store that has room again is noticed within it.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a task ends for good.
 pub(crate) struct Ending {
@@ -26,19 +26,31 @@ pub(crate) struct Ending {
     payload: Option<Payload>,
     error: Option<ErrorBody>,
     usage: Usage,
+    items: Option<ItemCount>,
+    /// The letter of its failed items, when it is a bundle.
+    letter: Option<DeadLetter>,
 }
 
 impl Ending {
     pub(crate) fn dead(error: ErrorBody) -> Self {
-        Self { kind: OutcomeKind::Dead, payload: None, error: Some(error), usage: Usage::default() }
+        Self { error: Some(error), ..Self::of(OutcomeKind::Dead) }
     }
 
     pub(crate) fn cancelled(error: ErrorBody) -> Self {
-        Self { kind: OutcomeKind::Cancelled, payload: None, error: Some(error), usage: Usage::default() }
+        Self { error: Some(error), ..Self::of(OutcomeKind::Cancelled) }
     }
 
     pub(crate) fn completed(payload: Payload, usage: Usage) -> Self {
-        Self { kind: OutcomeKind::Completed, payload: Some(payload), error: None, usage }
+        Self { payload: Some(payload), usage, ..Self::of(OutcomeKind::Completed) }
+    }
+
+    /// A bundle of which every item has ended, with the letter of those that failed.
+    pub(crate) fn bundle(payload: Payload, items: ItemCount, usage: Usage, letter: Option<DeadLetter>) -> Self {
+        Self { items: Some(items), letter, ..Self::completed(payload, usage) }
+    }
+
+    fn of(kind: OutcomeKind) -> Self {
+        Self { kind, payload: None, error: None, usage: Usage::default(), items: None, letter: None }
     }
 }
 
@@ -53,11 +65,9 @@ impl Station {
             Fate::Complete(payload) => self.end(case, Ending::completed(payload, usage)).await,
             Fate::Cancel(error) => self.end(case, Ending { usage, ..Ending::cancelled(error) }).await,
             Fate::Dead(error) => {
-                self.meters.failed.inc();
-                if let Err(NotKept::Overtaken { .. }) = self.note_failure(case, &error).await {
-                    return self.fenced(case).await;
+                if self.has_noted_end(case, &error).await {
+                    self.end(case, Ending { usage, ..Ending::dead(error) }).await;
                 }
-                self.end(case, Ending { usage, ..Ending::dead(error) }).await;
             }
             Fate::Retry { after, error } => self.retry(case, after, &error).await,
             Fate::Snooze { pause } => {
@@ -127,6 +137,7 @@ impl Station {
                 finished: self.clock.now(),
                 code: ending.error.as_ref().map(|error| error.code.clone()),
                 usage: ending.usage,
+                items: ending.items,
             },
             payload,
             blob,
@@ -136,7 +147,7 @@ impl Station {
             line: OnceLock::new(),
         };
         let history = case.attempts.record().await;
-        self.finish(&case.delivery, &record, ending.error.as_ref(), &history).await;
+        self.finish(&case.delivery, &record, ending.error.as_ref(), &history, ending.letter).await;
     }
 
     /// Puts a large result into the object store; one that is too large ends the task.
@@ -183,6 +194,7 @@ impl Station {
                 finished: self.clock.now(),
                 code: Some(error.code.clone()),
                 usage: Usage::default(),
+                items: None,
             },
             payload: encode_error(ContentType::Json, &error),
             blob: None,
@@ -191,10 +203,17 @@ impl Station {
             reply: None,
             line: OnceLock::new(),
         };
-        self.finish(delivery, &record, Some(&error), &AttemptRecord::default()).await;
+        self.finish(delivery, &record, Some(&error), &AttemptRecord::default(), None).await;
     }
 
-    async fn finish(&self, delivery: &Delivery, record: &Record, error: Option<&ErrorBody>, history: &AttemptRecord) {
+    async fn finish(
+        &self,
+        delivery: &Delivery,
+        record: &Record,
+        error: Option<&ErrorBody>,
+        history: &AttemptRecord,
+        of_items: Option<DeadLetter>,
+    ) {
         let outcome = &record.outcome;
         match record.write(&self.broker, &self.hard, || self.meters.store_full.inc()).await {
             Written::Ours => {}
@@ -203,18 +222,24 @@ impl Station {
             Written::TooLarge => {
                 let error = ErrorBody::new(codes::BAD_RESULT, "the result is larger than the broker takes");
                 let smaller = Record {
-                    outcome: Outcome { kind: OutcomeKind::Dead, code: Some(error.code.clone()), ..outcome.clone() },
+                    outcome: Outcome {
+                        kind: OutcomeKind::Dead,
+                        code: Some(error.code.clone()),
+                        items: None,
+                        ..outcome.clone()
+                    },
                     payload: encode_error(record.payload.content_type, &error),
                     blob: None,
                     line: OnceLock::new(),
                     ..record.clone()
                 };
-                return Box::pin(self.finish(delivery, &smaller, Some(&error), history)).await;
+                return Box::pin(self.finish(delivery, &smaller, Some(&error), history, None)).await;
             }
         }
         nova_runtime::failpoint::hit("after-outcome");
-        if let Some(error) = error.filter(|_| outcome.kind == OutcomeKind::Dead) {
-            let letter = self.letter(delivery, outcome, error, history);
+        let dead = error.filter(|_| outcome.kind == OutcomeKind::Dead);
+        let letter = of_items.or_else(|| dead.map(|error| self.letter(delivery, outcome, error, history)));
+        if let Some(letter) = letter {
             // Without its letter the task stays, to be concluded when it comes again; its end is told all the same.
             if rarely(self.post(letter)).await {
                 self.settle(&delivery.token, Settle::Ack).await;
@@ -227,6 +252,9 @@ impl Station {
         nova_runtime::failpoint::hit("after-ack");
         record.tell(&self.broker).await;
         self.meters.finished(outcome.kind).inc();
+        if let Some(items) = outcome.items {
+            self.meters.count_items(items);
+        }
         let kind = match outcome.kind {
             OutcomeKind::Completed => return,
             OutcomeKind::Dead => EventKind::Dead,
@@ -279,6 +307,16 @@ impl Station {
         } else {
             self.put_off(&case.delivery.token).await;
         }
+    }
+
+    /// Notes the failure that ends a task; says whether it is this attempt's to end.
+    pub(crate) async fn has_noted_end(&self, case: &Case, error: &ErrorBody) -> bool {
+        self.meters.failed.inc();
+        if let Err(NotKept::Overtaken { .. }) = self.note_failure(case, error).await {
+            self.fenced(case).await;
+            return false;
+        }
+        true
     }
 
     async fn note_failure(&self, case: &Case, error: &ErrorBody) -> Result<(), NotKept> {

@@ -58,7 +58,7 @@ impl Station {
         if running.is_finished() && !context.is_on_a_thread() {
             return (ended, Some(self.slots.end(slot)));
         }
-        Arc::clone(self).guard_stuck(running, context.clone(), slot);
+        Arc::clone(self).guard_stuck(running, Some(context.clone()), slot);
         (ended, None)
     }
 
@@ -79,14 +79,21 @@ impl Station {
     }
 
     /// Keeps the slot of an attempt that does not stop, and says so.
-    fn guard_stuck(self: Arc<Self>, running: Running, context: Context, slot: Slot) {
+    pub(crate) fn guard_stuck<T: Send + 'static>(
+        self: Arc<Self>,
+        running: JoinHandle<T>,
+        context: Option<Context>,
+        slot: Slot,
+    ) {
         tokio::spawn(async move {
             self.meters.stuck.add(1.0);
             if !running.is_finished() {
                 let _ = running.await;
             }
-            context.threads().close();
-            context.threads().wait().await;
+            if let Some(threads) = context.as_ref().map(Context::threads) {
+                threads.close();
+                threads.wait().await;
+            }
             self.meters.stuck.add(-1.0);
             drop(slot);
         });

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nova_broker::{Delivery, Expect, Message, PublishError, Stored};
-use nova_types::{Outcome, OutcomeKind, codes};
+use nova_types::{Outcome, OutcomeKind, TaskId, codes};
 use nova_wire::{AttemptRecord, ContentType, DeadLetter, ErrorBody, Headers, Payload, TaskKey, assets, name, subject};
 
 use crate::record::read;
@@ -23,7 +23,13 @@ fn with_key(delivery: &Delivery) -> Headers {
 impl Station {
     /// Makes sure that a dead task has its letter.
     pub(crate) async fn has_letter(&self, delivery: &Delivery, stored: &Stored, history: &AttemptRecord) -> bool {
-        let Some(outcome) = read(stored).filter(|outcome| outcome.kind == OutcomeKind::Dead) else { return true };
+        let Some(outcome) = read(stored) else { return true };
+        if outcome.items.is_some_and(|items| items.failed > 0) {
+            return self.has_items_letter(delivery, &outcome, stored, history).await;
+        }
+        if outcome.kind != OutcomeKind::Dead {
+            return true;
+        }
         let content_type = stored.headers.get(name::CONTENT_TYPE).and_then(ContentType::from_media_type);
         let body = Payload { content_type: content_type.unwrap_or_default(), bytes: stored.body.clone() };
         let code = outcome.code.clone().unwrap_or_else(|| codes::ERROR.into());
@@ -39,11 +45,23 @@ impl Station {
         error: &ErrorBody,
         history: &AttemptRecord,
     ) -> DeadLetter {
+        self.letter_of(delivery, &outcome.task, outcome.attempt, error, history)
+    }
+
+    /// The same of a task by its id, after so many attempts.
+    pub(crate) fn letter_of(
+        &self,
+        delivery: &Delivery,
+        task: &TaskId,
+        attempt: u32,
+        error: &ErrorBody,
+        history: &AttemptRecord,
+    ) -> DeadLetter {
         DeadLetter {
             code: error.code.clone(),
-            task: outcome.task.clone(),
+            task: task.clone(),
             skill: self.name.clone(),
-            attempts: history.failed.max(outcome.attempt),
+            attempts: history.failed.max(attempt),
             stream: assets::tasks_stream(&self.name),
             sequence: delivery.sequence,
             history: history.history_json(),

@@ -31,6 +31,7 @@ mod admit;
 mod attempt;
 mod batch;
 mod blocking;
+mod bundle;
 mod cancels;
 mod case;
 mod config;
@@ -58,6 +59,7 @@ mod slots;
 mod station;
 pub mod test;
 mod threads;
+mod told;
 mod verdict;
 mod worker;
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nova_broker::{BrokerError, BrokerRef, Expect, Message, PublishError};
 use nova_types::{Skill, TaskId, UnixMillis};
-use nova_wire::{AttemptRecord, assets, subject};
+use nova_wire::{AttemptRecord, BundleState, assets, subject};
 use tokio::sync::Mutex;
 
 use crate::rarely::rarely;
@@ -51,6 +51,15 @@ struct State {
     sequence: u64,
     /// When the record was stored, as far as it was read back.
     at: Option<UnixMillis>,
+    /// What the next write says is settled of a bundle, whatever else it changes.
+    carried: Option<BundleState>,
+}
+
+impl State {
+    fn replace(&mut self, known: Self) {
+        let carried = self.carried.take();
+        *self = Self { carried, ..known };
+    }
 }
 
 impl Attempts {
@@ -58,11 +67,6 @@ impl Attempts {
     pub(crate) fn none(broker: &BrokerRef, skill: &Skill, task: &TaskId) -> Self {
         let (broker, skill, task) = (Arc::clone(broker), skill.clone(), task.clone());
         Self(Arc::new(Known { broker, skill, task, state: Mutex::default() }))
-    }
-
-    /// Whose they are.
-    pub(crate) fn task(&self) -> &TaskId {
-        &self.0.task
     }
 
     /// Reads what is stored.
@@ -83,7 +87,7 @@ impl Attempts {
                     tracing::error!(task = %self.0.task, %error, "attempt record is unreadable");
                     AttemptRecord::default()
                 });
-                State { record, sequence: stored.sequence, at: Some(stored.at) }
+                State { record, sequence: stored.sequence, at: Some(stored.at), carried: None }
             }
         })
     }
@@ -115,7 +119,8 @@ impl Attempts {
     /// Changes the record, for the attempt numbered `attempt`.
     ///
     /// # Errors
-    /// [`NotKept::Overtaken`] when that attempt has already failed, or another has claimed it: this one is a zombie.
+    /// [`NotKept::Overtaken`] when that attempt has already failed, another has claimed it, or has settled items of a bundle
+    /// that this one has not: this one is a zombie.
     pub(crate) async fn change(&self, attempt: u32, change: impl Fn(&mut AttemptRecord)) -> Result<(), NotKept> {
         let mut state = self.0.state.lock().await;
         let mut tries = 0;
@@ -125,24 +130,26 @@ impl Attempts {
             }
             let mut wanted = state.record.clone();
             change(&mut wanted);
+            if let Some(bundle) = &state.carried {
+                wanted.bundle = Some(bundle.clone());
+            }
             let body = serde_json::to_vec(&wanted).expect("a plain record always encodes");
             let message = Message::new(subject::attempt(&self.0.skill, &self.0.task), body);
             match self.0.broker.publish(message, Expect::Last(state.sequence)).await {
                 Ok(receipt) => {
-                    *state = State { record: wanted, sequence: receipt.sequence, at: None };
+                    state.replace(State { record: wanted, sequence: receipt.sequence, at: None, carried: None });
                     return Ok(());
                 }
                 Err(PublishError::Conflict { .. } | PublishError::Unknown { .. }) if tries < TRIES => {
                     let stored = self.read().await?;
                     if stored.record == wanted {
-                        *state = stored;
+                        state.replace(stored);
                         return Ok(());
                     }
-                    let claim = &stored.record.claim;
-                    if claim.is_some() && *claim != wanted.claim && *claim != state.record.claim {
+                    if is_another(&stored.record, &state.record, &wanted, state.carried.as_ref()) {
                         return Err(NotKept::Overtaken { task: self.0.task.clone() });
                     }
-                    *state = stored;
+                    state.replace(stored);
                     tries += 1;
                 }
                 Err(source) => return Err(NotKept::Write { task: self.0.task.clone(), source }),
@@ -150,9 +157,73 @@ impl Attempts {
         }
     }
 
+    /// Lets every write from now on say what is settled of a bundle.
+    pub(crate) async fn carry(&self, bundle: BundleState) {
+        self.0.state.lock().await.carried = Some(bundle);
+    }
+
+    /// Keeps what is settled of a bundle.
+    pub(crate) async fn keep_bundle(&self, attempt: u32, bundle: BundleState) -> Result<(), NotKept> {
+        self.carry(bundle).await;
+        self.change(attempt, |_| {}).await
+    }
+
     /// Keeps a checkpoint.
     pub(crate) async fn keep_checkpoint(&self, attempt: u32, bytes: &Bytes) -> Result<(), NotKept> {
         let text = STANDARD.encode(bytes);
         self.change(attempt, |record| record.checkpoint = Some(text.clone())).await
+    }
+}
+
+/// Whether the record that stands in the way of the wanted one is that of another attempt: claimed by it, or with items of a
+/// bundle settled that are not among those to be written. What is settled is never replaced by less.
+fn is_another(
+    stored: &AttemptRecord,
+    known: &AttemptRecord,
+    wanted: &AttemptRecord,
+    carried: Option<&BundleState>,
+) -> bool {
+    let is_claimed = stored.claim.is_some() && stored.claim != wanted.claim && stored.claim != known.claim;
+    let has_settled_more =
+        stored.bundle.as_ref().zip(carried).is_some_and(|(stored, carried)| !carried.ended.hold(&stored.ended));
+    is_claimed || has_settled_more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(items: &[u32]) -> BundleState {
+        BundleState { ended: items.iter().copied().collect(), ..BundleState::default() }
+    }
+
+    #[track_caller]
+    fn check(stored: Option<&[u32]>, carried: Option<&[u32]>, is_over: bool) {
+        let none = AttemptRecord::default();
+        let stored = AttemptRecord { bundle: stored.map(settled), ..AttemptRecord::default() };
+        assert_eq!(is_another(&stored, &none, &none, carried.map(settled).as_ref()), is_over);
+    }
+
+    #[test]
+    fn what_another_attempt_settled_is_not_replaced_by_less() {
+        check(Some(&[0, 3]), Some(&[0, 1]), true);
+        check(Some(&[0]), Some(&[]), true);
+        // Its own, whose receipt was lost.
+        check(Some(&[0, 1]), Some(&[0, 1, 2]), false);
+        check(None, Some(&[0]), false);
+        // Whoever writes nothing of the items keeps what stands.
+        check(Some(&[0, 3]), None, false);
+    }
+
+    #[test]
+    fn a_claim_of_another_is_the_end_of_an_attempt() {
+        let none = AttemptRecord::default();
+        let claimed = |nonce: &str| {
+            let worker = nova_types::WorkerId::new("w").expect("an id");
+            let claim = nova_wire::Claim { attempt: 1, worker, nonce: nonce.to_owned(), at: UnixMillis(1) };
+            AttemptRecord { claim: Some(claim), ..AttemptRecord::default() }
+        };
+        assert!(is_another(&claimed("b"), &none, &claimed("a"), None));
+        assert!(!is_another(&claimed("a"), &claimed("a"), &none, None));
     }
 }

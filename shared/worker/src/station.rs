@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nova_broker::{AckToken, Blobs, BrokerRef, Connection, Settle};
 use nova_runtime::{ClockRef, Counter, Gauge, Histogram, Metric, Metrics};
-use nova_types::{OutcomeKind, Skill, UnixMillis, WorkerId};
+use nova_types::{ItemCount, OutcomeKind, Skill, UnixMillis, WorkerId};
 use nova_wire::SkillPolicy;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -131,6 +131,7 @@ pub(crate) struct Meters {
     pub(crate) pulls: Counter,
     pub(crate) store_full: Counter,
     pub(crate) rate_waits: Counter,
+    items: [Counter; 3],
 }
 
 impl Meters {
@@ -156,6 +157,17 @@ impl Meters {
             pulls: counter(Metric::Pulls),
             store_full: counter(Metric::OutcomeStoreFull),
             rate_waits: counter(Metric::RateWaits),
+            items: [OutcomeKind::Completed, OutcomeKind::Dead, OutcomeKind::Cancelled]
+                .map(|kind| metrics.counter(Metric::ItemsFinished, &[skill, kind.as_str()])),
+        }
+    }
+
+    /// Counts the items of a bundle whose outcome is recorded.
+    pub(crate) fn count_items(&self, counted: ItemCount) {
+        let ItemCount { items, failed, cancelled } = counted;
+        let completed = items.saturating_sub(failed).saturating_sub(cancelled);
+        for (counter, count) in self.items.iter().zip([completed, failed, cancelled]) {
+            counter.add(u64::from(count));
         }
     }
 

@@ -10,7 +10,7 @@ use nova_wire::{ContentType, Headers, Payload};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{ContextParts, Reporter};
+use crate::context::{About, ContextParts, Reporter};
 use crate::skill::AnySkill;
 use crate::{CheckpointError, Context, Skill, Verdict};
 
@@ -32,6 +32,8 @@ pub struct Trial {
     pub attempt: u32,
     /// How long it may run.
     pub timeout: Duration,
+    /// Its position, when it is an item of a bundle.
+    pub item: Option<u32>,
     /// What an earlier attempt left.
     pub checkpoint: Option<Bytes>,
     /// Cancels the attempt.
@@ -45,6 +47,7 @@ impl Default for Trial {
         Self {
             attempt: 1,
             timeout: Duration::from_secs(60),
+            item: None,
             checkpoint: None,
             cancel: CancellationToken::new(),
             left: Arc::default(),
@@ -86,14 +89,17 @@ impl Trial {
     #[must_use]
     pub fn context(&self, skill: &str) -> Context {
         Context::new(ContextParts {
-            task: TaskId::from_sequence(1),
-            skill: nova_types::Skill::new(skill).expect("a skill has a valid name"),
+            about: Arc::new(About {
+                task: TaskId::from_sequence(1),
+                skill: nova_types::Skill::new(skill).expect("a skill has a valid name"),
+                headers: Headers::new(),
+            }),
             attempt: self.attempt,
             deadline: Instant::now() + self.timeout,
-            headers: Headers::new(),
+            item: self.item,
             checkpoint: self.checkpoint.clone(),
             cancel: Some(self.cancel.clone()),
-            reporter: Box::new(Notebook { left: Arc::clone(&self.left), progress: Arc::clone(&self.progress) }),
+            reporter: Arc::new(Notebook { left: Arc::clone(&self.left), progress: Arc::clone(&self.progress) }),
         })
     }
 }
@@ -104,11 +110,11 @@ struct Notebook {
 }
 
 impl Reporter for Notebook {
-    fn progress(&self, fraction: f32, note: &str) {
+    fn progress(&self, _item: Option<u32>, fraction: f32, note: &str) {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).push((fraction, note.to_owned()));
     }
 
-    fn save_checkpoint(&self, bytes: Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
+    fn save_checkpoint(&self, _item: Option<u32>, bytes: Bytes) -> BoxFuture<'_, Result<(), CheckpointError>> {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
         Box::pin(std::future::ready(Ok(())))
     }

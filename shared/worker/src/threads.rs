@@ -71,6 +71,14 @@ pub(crate) enum Begun<T> {
 }
 
 impl Floor {
+    /// Runs it on the threads for skills: it can be dropped where it stands.
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        match &self.threads {
+            Some(threads) => threads.spawn(work),
+            None => tokio::spawn(work),
+        }
+    }
+
     /// Begins an attempt: its panics are caught, and it can be dropped where it stands.
     pub(crate) async fn begin<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Begun<T> {
         let Some(threads) = &self.threads else { return Begun::Running(tokio::spawn(work)) };

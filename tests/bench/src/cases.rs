@@ -2,6 +2,7 @@
 
 mod backlog;
 mod backoff;
+mod bundle;
 mod burn_down;
 mod chain;
 mod cli_start;
@@ -84,6 +85,7 @@ pub const CASES: &[Case] = &[
     case!(by mode workers),
     case!(profiles),
     case!(durable),
+    case!(bundle),
     case!(limited),
     case!(keyed),
     case!(priority),

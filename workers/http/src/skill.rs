@@ -52,7 +52,7 @@ impl Skill for Http {
     }
 
     async fn run(&self, input: Input, cx: Context) -> Result<HttpResult, Verdict> {
-        let mut call = input.check(&self.config, &cx.task().to_string()).map_err(|e| verdict(&e.into()))?;
+        let mut call = input.check(&self.config, &cx.idempotency_key()).map_err(|e| verdict(&e.into()))?;
         // A call that outlives its attempt has nobody to tell.
         call.timeout = call.timeout.min(cx.deadline().saturating_duration_since(Instant::now()));
         tokio::select! {

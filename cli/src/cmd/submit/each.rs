@@ -14,11 +14,12 @@ use crate::cx::Cx;
 use crate::end::{EndRow, as_json, exit_of};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::input::InputArgs;
 use crate::out::Out;
 use crate::progress::Progress;
 
 /// How many submits are under way at once; beyond it a broker is no faster.
-const IN_FLIGHT: usize = 256;
+pub(super) const IN_FLIGHT: usize = 256;
 
 /// How many tasks are waited for at once: the receipts of one file of lines fill no more memory than this.
 const WAITS_AT_ONCE: usize = 4096;
@@ -31,12 +32,12 @@ enum Answer {
 }
 
 #[derive(Default)]
-struct Tally {
-    stored: u64,
-    completed: u64,
-    duplicates: u64,
-    unfinished: u64,
-    failed: u64,
+pub(super) struct Tally {
+    pub(super) stored: u64,
+    pub(super) completed: u64,
+    pub(super) duplicates: u64,
+    pub(super) unfinished: u64,
+    pub(super) failed: u64,
 }
 
 pub(super) async fn run(cx: &Cx, args: &Args, file: &str) -> Result<Exit, Failure> {
@@ -90,7 +91,7 @@ pub(super) async fn run(cx: &Cx, args: &Args, file: &str) -> Result<Exit, Failur
     Ok(worst)
 }
 
-fn open(file: &str) -> Result<Box<dyn BufRead + Send>, Failure> {
+pub(super) fn open(file: &str) -> Result<Box<dyn BufRead + Send>, Failure> {
     if file == "-" {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
@@ -103,12 +104,12 @@ fn open(file: &str) -> Result<Box<dyn BufRead + Send>, Failure> {
 }
 
 /// A line's number, from 1, and its bytes.
-type Line = (u64, std::io::Result<Vec<u8>>);
+pub(super) type Line = (u64, std::io::Result<Vec<u8>>);
 
 /// The lines that are not empty; reading ends at the first that cannot be read.
 ///
 /// They are read on a thread of their own: what was read is submitted while the next line is waited for.
-fn lines(reader: Box<dyn BufRead + Send>) -> impl Stream<Item = Line> {
+pub(super) fn lines(reader: Box<dyn BufRead + Send>) -> impl Stream<Item = Line> + Send {
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     tokio::task::spawn_blocking(move || pass_on(reader, &sender));
     stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
@@ -132,16 +133,21 @@ fn pass_on(mut reader: Box<dyn BufRead + Send>, sender: &mpsc::Sender<Line>) {
 }
 
 fn task_of(cx: &Cx, args: &Args, number: u64, line: std::io::Result<Vec<u8>>) -> Result<(SubmitId, Payload), Failure> {
-    let mut line = line.map_err(|source| Failure::io(format!("read line {number}"), source))?;
-    while line.last().is_some_and(u8::is_ascii_whitespace) {
-        line.pop();
-    }
-    let payload = args.input.encode(line, &format!("line {number}"))?;
+    let payload = encoded(&args.input, number, line)?;
     let Some(id) = &args.task.id else { return Ok((SubmitId::New, payload)) };
     let id = id.in_scope_of(cx);
     let name = Name::new(format!("{}-{number}", id.name()));
     let name = name.map_err(|error| Failure::usage(format!("line {number} gets no id: {error}")))?;
     Ok((SubmitId::Id(TaskId::new(id.scope().clone(), name)), payload))
+}
+
+/// The input on a line.
+pub(super) fn encoded(input: &InputArgs, number: u64, line: std::io::Result<Vec<u8>>) -> Result<Payload, Failure> {
+    let mut line = line.map_err(|source| Failure::io(format!("read line {number}"), source))?;
+    while line.last().is_some_and(u8::is_ascii_whitespace) {
+        line.pop();
+    }
+    input.encode(line, &format!("line {number}"))
 }
 
 /// The key of a line: a text or a number in its input.
@@ -213,7 +219,7 @@ impl Tally {
         }
     }
 
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let counts = [
             (self.stored, "submitted"),
             (self.duplicates, "of them duplicates"),

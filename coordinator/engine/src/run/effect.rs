@@ -56,6 +56,18 @@ pub struct TaskOrder {
     pub backoff: Option<Backoff>,
     /// The key, for a keyed skill.
     pub key: Option<String>,
-    /// Its input.
+    /// Its input; of a bundle the list of its items' inputs.
     pub input: Value,
+    /// The items of a map that it is a bundle of; none when it is no bundle.
+    pub items: Vec<u32>,
+}
+
+impl TaskOrder {
+    /// What it asks for, item by item: a bundle is so many works, any other task is one.
+    pub fn works(&self) -> impl Iterator<Item = (Part, &Value)> {
+        let whole = self.items.is_empty().then(|| (self.part.clone(), &self.input));
+        let inputs = self.input.as_array().into_iter().flatten();
+        let items = self.items.iter().zip(inputs);
+        whole.into_iter().chain(items.map(|(item, input)| (Part::work(self.part.step.clone(), *item), input)))
+    }
 }

@@ -9,6 +9,7 @@ use nova_workflow::{EvalError, Kind, Part, Plan, Role, Root, Work};
 use serde_json::{Value, json};
 
 use super::TaskOrder;
+use super::part::items_of;
 use super::scope::Scope;
 use super::step::vote;
 use super::turn::Turn;
@@ -35,9 +36,14 @@ pub(super) fn skill_of(plan: &Plan, part: &Part) -> Skill {
     skill.unwrap_or_else(nova_types::run_skill)
 }
 
-/// The task of a part.
+/// The task of a part; the bundle that begins with that item, when it is one.
 pub(super) fn order(turn: &Turn<'_>, part: &Part) -> Result<TaskOrder, EvalError> {
     let plan = turn.plan;
+    if let Some(items) = items_of(&turn.run, part) {
+        let inputs = items.iter().map(|item| input(turn, &Part::work(part.step.clone(), *item)));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        return Ok(bundle(plan, &part.step, items, inputs));
+    }
     let work = work_of(plan, part).ok_or_else(|| EvalError::Failed(bad("the step has no such work")))?;
     let scope = scope_of(turn, part)?;
     let input = plan.fill(&work.input, &scope)?;
@@ -62,7 +68,31 @@ pub(super) fn order(turn: &Turn<'_>, part: &Part) -> Result<TaskOrder, EvalError
         backoff: work.backoff,
         key,
         input,
+        items: Vec::new(),
     })
+}
+
+/// The input of a part.
+pub(super) fn input(turn: &Turn<'_>, part: &Part) -> Result<Value, EvalError> {
+    let work = work_of(turn.plan, part).ok_or_else(|| EvalError::Failed(bad("the step has no such work")))?;
+    turn.plan.fill(&work.input, &scope_of(turn, part)?)
+}
+
+/// The bundle of a map's items, whose inputs are made.
+pub(super) fn bundle(plan: &Plan, id: &StepId, items: Vec<u32>, inputs: Vec<Value>) -> TaskOrder {
+    let part = Part::work(id.clone(), items.first().copied().unwrap_or(0));
+    let work = work_of(plan, &part);
+    TaskOrder {
+        skill: skill_of(plan, &part),
+        priority: work.and_then(|work| work.priority).unwrap_or_default(),
+        timeout: work.and_then(|work| work.timeout),
+        max_attempts: work.and_then(|work| work.max_attempts),
+        backoff: work.and_then(|work| work.backoff),
+        key: None,
+        input: Value::Array(inputs),
+        items,
+        part,
+    }
 }
 
 /// The names that the input of a part may use.

@@ -60,6 +60,13 @@ pub fn parts_of(run: &Run, names: &[&Name]) -> Vec<Option<Part>> {
     names.iter().map(part).collect()
 }
 
+/// The items of a bundle under way, in their order; none when the part is no bundle.
+#[must_use]
+pub fn items_of(run: &Run, part: &Part) -> Option<Vec<u32>> {
+    let map = run.steps.get(&part.step).filter(|_| part.role == Role::Work)?.map()?;
+    map.packs.items(part.index).map(|items| items.iter().collect())
+}
+
 /// The hash continued with a number's digits, written without the heap.
 fn with_number(hash: Fnv1a, number: u32) -> u64 {
     let (mut digits, mut at, mut rest) = ([0_u8; 10], 10, number);

@@ -11,6 +11,8 @@ use nova_workflow::{
 };
 use serde_json::Value;
 
+use super::packs::Closed;
+use super::ranges::Ranges;
 use super::shared::Shared;
 use super::state::{Active, Alarm, Answer, Ended, Final, Open, StepRun};
 use super::{Data, Effect, Memo, Moved, Run, StepStatus, Stuck, ending, order};
@@ -24,8 +26,13 @@ pub(super) struct Turn<'a> {
     pub at: UnixMillis,
     pub decisions: Vec<Decision>,
     pub effects: Vec<Effect>,
+    /// How many items have started in bundles.
+    packed: u32,
 }
 
+/// The most items that bundles start in one transition: what a record may have to list one by one, and a coordinator has
+/// the inputs of in memory. The end of any bundle starts more.
+const PACKED: u32 = 50_000;
 /// The most tasks of a run under way when its workflow does not say.
 const PARALLEL: u32 = 1000;
 
@@ -33,7 +40,7 @@ impl<'a> Turn<'a> {
     pub fn new(run: &Run, plan: &'a Plan, at: UnixMillis, data: &'a dyn Data, memo: &'a mut Memo) -> Self {
         let mut run = run.clone();
         run.n += 1;
-        Self { run, plan, data, memo: RefCell::new(memo), at, decisions: Vec::new(), effects: Vec::new() }
+        Self { run, plan, data, memo: RefCell::new(memo), at, decisions: Vec::new(), effects: Vec::new(), packed: 0 }
     }
 
     pub fn finish(mut self, before: &Run, events: Vec<Event>) -> Moved {
@@ -59,6 +66,11 @@ impl<'a> Turn<'a> {
     /// How many more tasks may start.
     pub fn room(&self) -> u32 {
         self.plan.workflow().parallel.unwrap_or(PARALLEL).saturating_sub(self.run.flying)
+    }
+
+    /// Whether this transition has room for another bundle.
+    pub fn may_pack(&self) -> bool {
+        self.packed < PACKED
     }
 
     /// Whether anything new may start.
@@ -106,8 +118,36 @@ impl<'a> Turn<'a> {
         Ok(Ok(()))
     }
 
-    /// Takes a task that ended off the books; says whether it was under way.
+    /// Starts a bundle of a map's items, whose inputs are made; the caller records the decision.
+    pub fn launch_bundle(&mut self, id: &StepId, items: Ranges, inputs: Vec<Value>) {
+        let Some(first) = items.iter().next() else { return };
+        let order = order::bundle(self.plan, id, items.iter().collect(), inputs);
+        self.effects.push(Effect::Task(Box::new(order)));
+        self.run.flying += 1;
+        self.packed += items.len();
+        let open = Open { n: self.run.n, cancel: None };
+        let step = self.step_mut(id);
+        step.open.insert(first, open);
+        if let Some(map) = step.map_mut() {
+            map.packs.open(items);
+        }
+    }
+
+    /// Takes a task, or an item of a bundle, that ended off the books; says whether it was under way.
     pub fn close(&mut self, step: &StepId, role: Role, index: u32) -> bool {
+        let is_packed = self.run.steps.get(step).and_then(|step| step.map()).is_some_and(|map| !map.packs.is_empty());
+        if !is_packed || role != Role::Work {
+            return self.close_task(step, role, index);
+        }
+        let Some(map) = self.step_mut(step).map_mut() else { return false };
+        match map.packs.close(index) {
+            Closed::No => false,
+            Closed::Item => true,
+            Closed::Last(first) => self.close_task(step, role, first),
+        }
+    }
+
+    fn close_task(&mut self, step: &StepId, role: Role, index: u32) -> bool {
         if !self.run.is_open(&Part { step: step.clone(), role, index }) {
             return false;
         }

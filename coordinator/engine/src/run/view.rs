@@ -53,7 +53,7 @@ pub struct StepView {
     pub kind: String,
     /// Where it stands.
     pub status: StepStatus,
-    /// How many of its tasks it is known to have, ended or not.
+    /// How many of its tasks it is known to have, ended or not; of a map, of its items.
     pub total: u32,
     /// How many of them completed.
     pub done: u32,
@@ -158,7 +158,9 @@ impl Run {
             return view;
         };
         view.started = Some(step.at);
-        view.running = u32::try_from(step.parts().count()).unwrap_or(u32::MAX);
+        // Of a bundled map its items count, as they do among those that ended.
+        let packed = step.map().map(|map| map.packs.under_way()).filter(|items| *items > 0);
+        view.running = packed.unwrap_or_else(|| u32::try_from(step.parts().count()).unwrap_or(u32::MAX));
         view.status = StepStatus::Running;
         if let Some(ended) = &step.ended {
             view.status = ended.status;

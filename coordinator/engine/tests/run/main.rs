@@ -1,5 +1,6 @@
 //! Runs of workflows through the pure engine: each kind of step by script, then random graphs and random worlds.
 
+mod bundles;
 mod caps;
 mod ends;
 mod joins;

@@ -99,6 +99,9 @@ fn map(sketch: &Sketch) -> Value {
         map["parallel"] = json!(2);
         map["do"]["input"] = json!("${12 / (item - 1)}");
     }
+    if sketch.traits & 0b100 != 0 {
+        map["bundle"] = json!(2 + sketch.number % 3);
+    }
     json!({ "map": map })
 }
 
@@ -216,6 +219,7 @@ fn everything() -> Value {
         "left": {"task": work, "undo": undo},
         "right": {"run": {"workflow": "child"}, "undo": undo},
         "each": {"after": ["first"], "map": {"over": "[1, 2, 3, 4, 5]", "do": work, "parallel": 2}, "undo": undo},
+        "packed": {"after": ["first"], "map": {"over": "[1, 2, 3, 4, 5]", "do": work, "bundle": 2}, "undo": undo},
         "either": {"join": {"of": ["left", "right"], "need": "any"}},
         "ask": {"vote": {"do": work, "undecided": "judge", "judge": work}, "after": ["either"], "undo": undo},
         "again": {"loop": {"do": work, "until": "index == 2", "max": 5, "pause": "1s"}, "after": ["each"], "undo": undo},

@@ -1,13 +1,15 @@
 //! A random world around a run: tasks end in any order, well or badly, are told twice, and orders come at any time.
 
+mod books;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nova_engine::run::{Effect, Run, StepStatus, Stuck, part_of, parts_of};
+use nova_engine::run::{StepStatus, Stuck};
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Kind;
 use nova_workflow::{
-    Approved, BlobName, Datum, Decision, End, Event, Failure, Items, Kept, Lost, Part, Role, Segment, Started, Timer,
+    Approved, BlobName, Datum, End, Event, Failure, Items, Kept, Lost, Part, Role, Segment, Started, Timer,
 };
 use serde_json::{Value, json};
 
@@ -60,7 +62,8 @@ pub struct World {
     pub play: Play,
     dice: Dice,
     rough: Rough,
-    tasks: BTreeSet<Part>,
+    /// Tasks under way, and which items they are a bundle of.
+    tasks: BTreeMap<Part, Vec<u32>>,
     timers: BTreeSet<Timer>,
     asks: BTreeMap<StepId, String>,
     told: Vec<Event>,
@@ -85,7 +88,7 @@ impl World {
             play,
             dice: Dice::new(seed),
             rough,
-            tasks: BTreeSet::new(),
+            tasks: BTreeMap::new(),
             timers: BTreeSet::new(),
             asks: BTreeMap::new(),
             told: Vec::new(),
@@ -174,17 +177,19 @@ impl World {
     }
 
     fn end(&mut self) -> Option<Event> {
-        let part = self.pick()?;
+        let (part, items) = self.pick()?;
+        if !items.is_empty() {
+            return Some(self.items_of(&part.step, items));
+        }
         let mut end = self.end_of(part);
         end.result = self.told_as(end.result);
         Some(Event::Ended(vec![end]))
     }
 
-    fn pick(&mut self) -> Option<Part> {
+    fn pick(&mut self) -> Option<(Part, Vec<u32>)> {
         let at = self.dice.below(self.tasks.len());
-        let part = self.tasks.iter().nth(at).cloned()?;
-        self.tasks.remove(&part);
-        Some(part)
+        let part = self.tasks.keys().nth(at).cloned()?;
+        self.tasks.remove_entry(&part)
     }
 
     fn end_of(&mut self, part: Part) -> End {
@@ -212,17 +217,26 @@ impl World {
     /// Several ends of one map at once.
     fn items(&mut self) -> Option<Event> {
         let is_item = |part: &Part| matches!(self.play.plan.kind(&part.step), Kind::Map(_)) && part.role == Role::Work;
-        let step = self.tasks.iter().find(|part| is_item(part))?.step.clone();
-        let (mut done, mut failed) = (Segment { items: vec![], results: Datum::NULL }, Vec::new());
-        let mut results = Vec::new();
-        let parts: Vec<_> = self.tasks.iter().filter(|part| part.step == step && is_item(part)).cloned().collect();
+        let step = self.tasks.keys().find(|part| is_item(part))?.step.clone();
+        let parts: Vec<_> = self.tasks.keys().filter(|part| part.step == step && is_item(part)).cloned().collect();
+        let mut ended = Vec::new();
         for part in parts {
             if self.dice.once_in(3) {
                 continue;
             }
-            self.tasks.remove(&part);
-            let index = part.index;
-            let end = self.end_of(part);
+            // A bundle ends as a whole.
+            let items = self.tasks.remove(&part).unwrap_or_default();
+            ended.extend(if items.is_empty() { vec![part.index] } else { items });
+        }
+        Some(self.items_of(&step, ended))
+    }
+
+    /// The ends of these items as one event.
+    fn items_of(&mut self, step: &StepId, items: Vec<u32>) -> Event {
+        let (mut done, mut failed) = (Segment { items: vec![], results: Datum::NULL }, Vec::new());
+        let mut results = Vec::new();
+        for index in items {
+            let end = self.end_of(Part::work(step.clone(), index));
             match (end.error, end.result) {
                 (Some(error), _) => failed.push(Lost { item: index, attempts: 1, error }),
                 (None, Datum::Inline(result)) => {
@@ -233,7 +247,7 @@ impl World {
             }
         }
         done.results = self.told_as(Datum::Inline(Value::Array(results)));
-        Some(Event::Items(Items { step, done, failed }))
+        Event::Items(Items { step: step.clone(), done, failed })
     }
 
     fn fire(&mut self) -> Option<Event> {
@@ -281,118 +295,5 @@ impl World {
             self.carry_out(effect);
         }
         self.caps();
-    }
-
-    fn note_late(&mut self, event: &Event) {
-        if let Event::Items(items) = event
-            && !items.done.items.is_empty()
-        {
-            self.begun.insert(items.step.clone());
-        }
-        let Event::Ended(ends) = event else { return };
-        for End { part, kind, .. } in ends {
-            let is_part = matches!(self.play.plan.kind(&part.step), Kind::Map(_) | Kind::Loop(_));
-            if is_part && part.role == Role::Work && *kind == OutcomeKind::Completed {
-                self.begun.insert(part.step.clone());
-            }
-            let is_task = matches!(self.play.plan.kind(&part.step), Kind::Task(_) | Kind::Run(_));
-            let is_late = part.role == Role::Work && self.ended.get(&part.step) == Some(&StepStatus::Skipped);
-            if is_task && is_late && *kind == OutcomeKind::Completed {
-                self.late.insert(part.step.clone());
-            }
-        }
-    }
-
-    /// Keeps the books of what was decided, and checks each against them.
-    fn note(&mut self, decision: &Decision) {
-        match decision {
-            Decision::Start { step, role: Role::Undo, .. } => {
-                let was_done = self.done.contains(step) || self.is_half_done(step);
-                assert!(was_done, "{step} is undone and has not completed");
-                assert!(!self.undone.contains(step), "{step} is undone twice");
-                self.undone.push(step.clone());
-            }
-            Decision::Start { step, .. } | Decision::Items { step, .. } | Decision::Wait { step, .. } => {
-                self.needs_ended(step);
-                if let Decision::Wait { step, hash: Some(hash) } = decision {
-                    self.asks.insert(step.clone(), hash.clone());
-                }
-            }
-            Decision::Complete { step } => {
-                self.end_once(step, StepStatus::Completed);
-                self.done.push(step.clone());
-            }
-            Decision::Fail { step, .. } => self.end_once(step, StepStatus::Failed),
-            Decision::Skip { step } => self.end_once(step, StepStatus::Skipped),
-            Decision::End(_) => {
-                let seen: Vec<_> = self.undone.iter().filter(|step| self.done.contains(step)).cloned().collect();
-                assert_eq!(self.asks_undone(), seen, "undo goes back as the steps came");
-                let is_bad = self.play.run.status() != nova_types::RunStatus::Completed;
-                let with_undo = |step: &&StepId| self.play.plan.step(step).undo.is_some();
-                let steps = self.play.plan.order().iter();
-                for step in steps.filter(with_undo).filter(|step| is_bad && self.is_half_done(step)) {
-                    assert!(self.undone.contains(step), "{step} was done, in part or late, and is not undone");
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether something of a step was done, and it did not complete.
-    fn is_half_done(&self, step: &StepId) -> bool {
-        !self.done.contains(step) && (self.late.contains(step) || self.begun.contains(step))
-    }
-
-    fn needs_ended(&self, step: &StepId) {
-        for need in self.play.plan.needs(step) {
-            assert!(self.ended.contains_key(need), "{step} starts and {need} has not ended");
-        }
-    }
-
-    fn end_once(&mut self, step: &StepId, status: StepStatus) {
-        let before = self.ended.insert(step.clone(), status);
-        assert_eq!(before, None, "{step} ends twice");
-    }
-
-    /// The steps to be undone in the order they have to be, when the run ends badly.
-    fn asks_undone(&self) -> Vec<StepId> {
-        let Some(end) = self.play.run.end() else { return self.undone.clone() };
-        if end.status == nova_types::RunStatus::Completed {
-            return Vec::new();
-        }
-        let with_undo = self.done.iter().rev().filter(|step| self.play.plan.step(step).undo.is_some());
-        with_undo.cloned().collect()
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Task(order) => {
-                assert!(self.started.insert(order.part.clone()), "{:?} starts twice", order.part);
-                self.tasks.insert(order.part);
-            }
-            Effect::Set { timer, .. } => drop(self.timers.insert(timer)),
-            Effect::Unset { timer } => drop(self.timers.remove(&timer)),
-            // A cancelled task may still end in any way.
-            Effect::Cancel { .. } | Effect::End { .. } => {}
-        }
-    }
-
-    /// No cap is exceeded, and the run knows what is under way.
-    fn caps(&self) {
-        let (run, plan): (&Run, _) = (&self.play.run, &self.play.plan);
-        let names: Vec<_> = self.tasks.iter().map(|part| part.name(run.id())).collect();
-        let found = parts_of(run, &names.iter().collect::<Vec<_>>());
-        for ((part, name), found) in self.tasks.iter().zip(&names).zip(found) {
-            assert_eq!((part_of(run, name).as_ref(), found.as_ref()), (Some(part), Some(part)));
-        }
-        assert_eq!(run.under_way() as usize, self.tasks.len(), "under way");
-        let most = plan.workflow().parallel.unwrap_or(1000);
-        assert!(run.under_way() <= most, "{} under way, {most} allowed", run.under_way());
-        for id in plan.order() {
-            if let Kind::Map(map) = plan.kind(id) {
-                let open = self.tasks.iter().filter(|part| part.step == *id && part.role == Role::Work).count();
-                assert!(open <= map.parallel.unwrap_or(1000) as usize, "{open} of map {id}");
-            }
-        }
     }
 }

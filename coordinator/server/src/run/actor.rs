@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::batch::{Batch, Sorted};
 use super::effects::{Doer, Round};
+use super::fold::FOLD;
 use super::mail::{Letter, News, Verdict};
 use super::place::Place;
 use super::runs::Runs;
@@ -21,8 +22,6 @@ use super::state::{State, Trouble};
 use super::store::{self, Appended};
 use crate::record::outcome_of;
 
-/// How many letters one transition folds.
-const FOLD: usize = 1000;
 /// How much their results may take together, in bytes; one larger than that goes alone.
 const FOLD_BYTES: u64 = 8 * 1024 * 1024;
 /// The pause after something that failed and may work later.
@@ -31,7 +30,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 const PARKED: Duration = Duration::from_secs(30);
 /// The pause before an outcome that no task under way has is looked at again: a replica may be behind.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
-/// How often a batch is tried while others move the same run.
+/// How often a batch is tried in a row while others move the same run.
 const ROUNDS: usize = 200;
 
 /// The run's own task.
@@ -89,10 +88,11 @@ impl Actor {
 
     /// Takes a letter with all that wait behind it, and answers them.
     async fn take(&mut self, first: Letter) {
-        let mut bytes = first.bytes();
+        let (mut ends, mut bytes) = (first.ends(), first.bytes());
         let mut batch = Batch { open: vec![first], ..Batch::default() };
-        while batch.open.len() < FOLD && bytes < FOLD_BYTES {
+        while ends < FOLD && bytes < FOLD_BYTES {
             let Ok(letter) = self.inbox.try_recv() else { break };
+            ends += letter.ends();
             bytes += letter.bytes();
             batch.open.push(letter);
         }
@@ -130,7 +130,9 @@ impl Actor {
     async fn work_off(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
         let runs = Arc::clone(&self.runs);
         let shared = &runs.shared;
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
+            rounds += 1;
             if batch.open.is_empty() {
                 return Ok(());
             }
@@ -159,6 +161,7 @@ impl Actor {
             }
             let is_start = matches!(events.first(), Some(Event::Started(_)));
             if let Some(effects) = self.record(events).await? {
+                rounds = 0;
                 shared.parts.metrics.add(Metric::RunOutcomesFolded, &[], ends);
                 batch.done.extend(counted);
                 batch.open.extend(rest);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nova_engine::run::{part_of, parts_of};
+use nova_engine::run::{items_of, part_of, parts_of};
 use nova_types::{Name, RunId};
 use nova_workflow::{Event, Part};
 
@@ -63,10 +63,14 @@ impl Batch {
                 News::Start(_) => letter.settle(Verdict::Taken),
                 News::Order(order) if !is_of(state, &order.0) => letter.settle(Verdict::Taken),
                 _ if state.is_ended() => sorted.counted.push(letter),
+                News::Outcome(_) | News::Refused(_) if fold.is_full() => sorted.rest.push(letter),
                 News::Outcome(ended) => match part {
                     Some(part) => {
                         if seen.insert(part.clone()) {
-                            fold.add(parts, run, &state.plan, &mut state.shelf, part, ended).await?;
+                            match items_of(&state.run, &part) {
+                                Some(items) => fold.add_bundle(parts, part.step, items, ended).await?,
+                                None => fold.add(parts, run, &state.plan, &mut state.shelf, part, ended).await?,
+                            }
                         }
                         sorted.counted.push(letter);
                     }
@@ -74,7 +78,10 @@ impl Batch {
                 },
                 News::Refused(end) => {
                     if part_of(&state.run, &end.part.name(run)).is_some() && seen.insert(end.part.clone()) {
-                        fold.push((**end).clone());
+                        match (items_of(&state.run, &end.part), &end.error) {
+                            (Some(items), Some(error)) => fold.fail_all(&end.part.step, items, error),
+                            _ => fold.push((**end).clone()),
+                        }
                     }
                     sorted.counted.push(letter);
                 }

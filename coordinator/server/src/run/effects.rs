@@ -150,6 +150,7 @@ impl Doer<'_> {
             timeout: order.timeout.map(|timeout| timeout.0),
             max_attempts: order.max_attempts,
             backoff: order.backoff,
+            bundle: u32::try_from(order.items.len()).ok().filter(|items| *items > 0),
             ..TaskOptions::default()
         };
         options.write(&mut headers);

@@ -54,6 +54,7 @@ pub(crate) async fn carry_out(ending: &Ending<'_>, end: RunEnd, result: Value) -
         finished: shared.parts.clock.now(),
         code: error,
         usage: Usage::default(),
+        items: None,
     };
     headers.push(name::OUTCOME, write_outcome(&outcome));
     if let Some(trace) = ending.origin.get(name::TRACEPARENT) {

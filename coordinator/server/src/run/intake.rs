@@ -49,6 +49,7 @@ pub(crate) async fn outcome(runs: &Arc<Runs>, delivery: Delivery) -> Settle {
         code: outcome.code,
         payload: Payload { content_type: content_type.unwrap_or_default(), bytes: delivery.body.clone() },
         blob: delivery.headers.get(name::BLOB).and_then(|text| BlobRef::parse(text).ok()),
+        items: outcome.items.map(|counted| counted.items),
     };
     let verdict = runs.tell(&run, News::Outcome(Box::new(ended)), delivery.deliveries > 1).await;
     settle_part(verdict, &delivery)

@@ -40,6 +40,8 @@ pub(crate) struct Ended {
     pub(crate) payload: Payload,
     /// Where the result is, when it is large.
     pub(crate) blob: Option<BlobRef>,
+    /// How many items of a bundle the result lists the ends of, when it does.
+    pub(crate) items: Option<u32>,
 }
 
 impl Ended {
@@ -82,6 +84,14 @@ impl Letter {
     pub(crate) fn settle(self, verdict: Verdict) {
         if let Some(answer) = self.answer {
             let _ = answer.send(verdict);
+        }
+    }
+
+    /// How many ends it tells.
+    pub(crate) fn ends(&self) -> usize {
+        match &self.news {
+            News::Outcome(ended) => ended.items.map_or(1, |items| items.max(1) as usize),
+            _ => 1,
         }
     }
 

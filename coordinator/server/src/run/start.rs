@@ -183,6 +183,12 @@ async fn read(runs: &Runs, delivery: &Delivery, task: &Task, run: &RunId) -> Res
     if task.options.deadline.is_some_and(|deadline| deadline <= shared.parts.clock.now()) {
         return Err(Refused::dead(codes::EXPIRED, "its deadline passed before it began"));
     }
+    if task.options.bundle.is_some() {
+        return Err(Refused::dead(
+            codes::UNSUPPORTED,
+            "a run is no item of a bundle: start each run by a task of its own",
+        ));
+    }
     if task.options.outcome_ttl.is_some_and(|ttl| ttl < limits::SHORTEST_OUTCOME_TTL) {
         let least = limits::SHORTEST_OUTCOME_TTL.as_secs();
         return Err(Refused::dead(codes::BAD_HEADER, format!("its outcome must be kept for {least} s at least")));

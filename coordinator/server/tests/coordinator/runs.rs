@@ -1,5 +1,6 @@
 //! Workflow runs, worked by coordinators.
 
+mod bundles;
 mod crashes;
 mod moves;
 mod room;

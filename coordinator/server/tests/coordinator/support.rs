@@ -210,6 +210,7 @@ pub async fn complete(broker: &BrokerRef, delivery: Delivery) {
         finished: delivery.at,
         code: None,
         usage: Usage::default(),
+        items: None,
     };
     let headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));
     let record = Message::new(subject::outcome(&task.skill, &task.id), delivery.body).with_headers(headers);

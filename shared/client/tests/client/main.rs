@@ -2,6 +2,7 @@
 
 mod support;
 
+mod bundle;
 mod dead;
 mod guard;
 mod listing;

@@ -12,7 +12,7 @@ use nova_broker::{
 };
 use nova_client::{Client, ClientOptions, Submit};
 use nova_testkit::NatsServer;
-use nova_types::{Code, Outcome, OutcomeKind, Priority, Scope, Skill, TaskId, UnixMillis, Usage, WorkerId};
+use nova_types::{Code, ItemCount, Outcome, OutcomeKind, Priority, Scope, Skill, TaskId, UnixMillis, Usage, WorkerId};
 use nova_wire::{DeadLetter, ErrorBody, Headers, Payload, Task, assets, limits, name, subject, write_outcome};
 
 /// Every wait in these tests ends by then.
@@ -145,6 +145,7 @@ impl Fleet {
 }
 
 /// A worker that takes tasks and records whatever the test says.
+#[derive(Clone)]
 pub struct MiniWorker {
     pub broker: BrokerRef,
     pub skill: Skill,
@@ -179,11 +180,32 @@ impl MiniWorker {
 
     /// Takes exactly one task, waiting for it.
     pub async fn take_one(&self) -> (Task, Delivery) {
-        nova_testkit::wait_until("a task to take", DEADLINE, async || self.take(1).await.pop()).await
+        let worker = self.clone();
+        let take = move || {
+            let worker = worker.clone();
+            async move { worker.take(1).await.pop() }
+        };
+        nova_testkit::wait_until("a task to take", DEADLINE, take).await
     }
 
     /// Records the outcome, acks, and tells; as a real worker does.
     pub async fn end(&self, task: &Task, delivery: &Delivery, kind: OutcomeKind, body: Payload) -> Outcome {
+        self.record(task, delivery, kind, body, None).await
+    }
+
+    /// The same of a bundle whose items have ended.
+    pub async fn end_counted(&self, task: &Task, delivery: &Delivery, body: Payload, items: ItemCount) -> Outcome {
+        self.record(task, delivery, OutcomeKind::Completed, body, Some(items)).await
+    }
+
+    async fn record(
+        &self,
+        task: &Task,
+        delivery: &Delivery,
+        kind: OutcomeKind,
+        body: Payload,
+        items: Option<ItemCount>,
+    ) -> Outcome {
         let outcome = Outcome {
             kind,
             task: task.id.clone(),
@@ -196,6 +218,7 @@ impl MiniWorker {
             finished: delivery.at,
             code: (kind != OutcomeKind::Completed).then(|| Code::new("exit")),
             usage: Usage::default(),
+            items,
         };
         let mut headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));
         if body.content_type != nova_wire::ContentType::Json {

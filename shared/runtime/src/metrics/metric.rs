@@ -74,6 +74,7 @@ metrics! {
     Any PermissionViolations = Counter "nova_permission_violations_total" [] "Operations the broker refused for lack of rights";
 
     Worker TasksFinished = Counter "nova_tasks_finished_total" ["skill", "kind"] "Outcomes recorded, by kind completed, dead or cancelled";
+    Worker ItemsFinished = Counter "nova_items_finished_total" ["skill", "kind"] "Items of bundles whose outcome is recorded, by kind completed, dead or cancelled";
     Worker AttemptsFailed = Counter "nova_attempts_failed_total" ["skill"] "Attempts that ended without success";
     Worker AttemptsRetried = Counter "nova_attempts_retried_total" ["skill"] "Failed attempts that will be followed by another";
     Worker OutcomesFenced = Counter "nova_outcomes_fenced_total" ["skill"] "Outcomes refused because the task already had one";

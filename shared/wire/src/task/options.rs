@@ -6,7 +6,7 @@ use std::time::Duration;
 use nova_types::{Backoff, DurationText, UnixMillis};
 
 use crate::headers::{Headers, name};
-use crate::{TaskKey, limits, subject, time};
+use crate::{TaskKey, is_bundle_size, limits, subject, time};
 
 /// What a task may ask for; whatever is `None` follows its skill's policy.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +25,8 @@ pub struct TaskOptions {
     pub reply: Option<String>,
     /// Its key, for a keyed skill: tasks of one key run in order. It stands in the subject, too.
     pub key: Option<String>,
+    /// How many items its body lists, when it is a bundle.
+    pub bundle: Option<u32>,
     /// Words to find tasks by.
     pub labels: BTreeMap<String, String>,
 }
@@ -58,6 +60,15 @@ impl TaskOptions {
             None => None,
             Some(text) => Some(text.parse().map_err(|e| format!("{}: {e}", name::BACKOFF))?),
         };
+        let bundle = match headers.get(name::BUNDLE) {
+            None => None,
+            Some(text) => {
+                let parsed = text.parse().ok().filter(|items| is_bundle_size(*items));
+                Some(parsed.ok_or_else(|| {
+                    format!("{}: not a whole number from 1 to {}", name::BUNDLE, limits::BUNDLE_ITEMS)
+                })?)
+            }
+        };
         let timeout = duration(name::TIMEOUT)?;
         if timeout.is_some_and(|t| t.is_zero()) {
             return Err(format!("{}: an attempt needs some time", name::TIMEOUT));
@@ -78,6 +89,7 @@ impl TaskOptions {
             outcome_ttl: duration(name::OUTCOME_TTL)?,
             reply,
             key,
+            bundle,
             labels: parse_labels(headers.get(name::LABELS).unwrap_or_default())?,
         })
     }
@@ -96,6 +108,7 @@ impl TaskOptions {
         put(name::OUTCOME_TTL, self.outcome_ttl.map(|d| DurationText(d).to_string()));
         put(name::REPLY, self.reply.clone());
         put(name::KEY, self.key.clone());
+        put(name::BUNDLE, self.bundle.map(|items| items.to_string()));
         if !self.labels.is_empty() {
             let line: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             put(name::LABELS, Some(line.join(",")));
@@ -131,6 +144,7 @@ mod tests {
             outcome_ttl: Some(Duration::from_secs(7200)),
             reply: Some("nova.reply.cli.x".into()),
             key: Some("order/7".into()),
+            bundle: Some(1000),
             labels: [("a".to_owned(), "b".to_owned())].into(),
         };
         let mut headers = Headers::new();

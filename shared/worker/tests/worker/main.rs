@@ -2,6 +2,7 @@
 
 mod batch;
 mod bed;
+mod bundle;
 mod ends;
 mod faults;
 mod hostile;

@@ -14,13 +14,19 @@ impl Map {
     /// This work for each item of that list.
     #[must_use]
     pub fn over(over: impl Into<Expr>, work: Work) -> Self {
-        Self { over: over.into(), work, parallel: None, tolerate: Tolerate::default() }
+        Self { over: over.into(), work, parallel: None, bundle: None, tolerate: Tolerate::default() }
     }
 
     /// Bounds its tasks under way at once.
     #[must_use]
     pub fn parallel(self, most: u32) -> Self {
         Self { parallel: Some(most), ..self }
+    }
+
+    /// Packs that many items into each task.
+    #[must_use]
+    pub fn bundle(self, items: u32) -> Self {
+        Self { bundle: Some(items), ..self }
     }
 
     /// Says how many items may fail.

@@ -13,6 +13,8 @@ pub(super) const MAX_STEPS: usize = 1_000;
 const MAX_ROUNDS: u32 = 10_000;
 /// The most tasks of one run at once.
 const MAX_PARALLEL: u32 = 100_000;
+/// The most items of one bundle, as the wire has it.
+const MAX_BUNDLE: u32 = 1_000;
 /// The most voters; all ballots are held together.
 const MAX_VOTERS: u32 = 100;
 /// The heaviest ballot: a hundred of them still fit any counter.
@@ -132,6 +134,13 @@ fn bounds(path: &str, of: &Work, problems: &mut Problems) {
 fn map(path: &str, of: &Map, problems: &mut Problems) {
     work(&format!("{path}/do"), &of.work, problems);
     within(format!("{path}/parallel"), of.parallel, MAX_PARALLEL, problems);
+    within(format!("{path}/bundle"), of.bundle, MAX_BUNDLE, problems);
+    if of.bundle.is_some() && of.work.workflow.is_some() {
+        problems.add(format!("{path}/bundle"), "runs cannot be bundled; leave `bundle` out, or give a `skill`");
+    }
+    if of.bundle.is_some() && of.work.key.is_some() {
+        problems.add(format!("{path}/bundle"), "a keyed skill takes no bundles; leave out `bundle` or `do.key`");
+    }
     if let Tolerate::Percent(share) = of.tolerate
         && share > 100
     {

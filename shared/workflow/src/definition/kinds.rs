@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Expr, Template, Work, is_default};
 
-/// One task for each item of a list; its result is the list of their results, in the list's order.
+/// One task for each item of a list, or for each bundle of items; its result is the list of their results, in the list's order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
@@ -19,6 +19,10 @@ pub struct Map {
     /// The most of its tasks under way at once. Default: as many as the run may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u32>,
+    /// How many items one task takes, 1 to 1,000: many small items are faster in bundles. Each is retried and counted by
+    /// itself all the same. Default: every item is a task of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<u32>,
     /// How many items may fail: a count, a share such as `10%`, or `all`. Default 0; the result of a failed item is null.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tolerate: Tolerate,

@@ -53,6 +53,7 @@ pub fn outcome(times: u64) {
         finished: UnixMillis(1_795_370_000_130),
         code: None,
         usage: Usage::default(),
+        items: None,
     };
     for _ in 0..times {
         let line = black_box(write_outcome(&outcome));

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nova_types::{StepId, UnixMillis};
 use nova_workflow::{Event, Part, Plan, Timer, Transition};
 
-use super::recorded::{Cue, Recorded};
-use crate::run::{Data, Effect, Memo, Run, Stuck, TaskOrder, step};
+use super::recorded::{Asked, Cue, Recorded};
+use crate::run::{Data, Effect, Memo, Run, Stuck, step};
 
 /// The new version, run dry.
 pub(super) struct Played {
@@ -76,12 +76,14 @@ impl Played {
     fn note(&mut self, effect: Effect, recorded: &Recorded) {
         match effect {
             Effect::Task(order) => {
-                let TaskOrder { part, skill, key, input, .. } = *order;
-                let asks = (skill, input, key);
-                if recorded.asked.get(&part).is_some_and(|asked| *asked != asks) {
-                    self.different.insert(part.step.clone());
+                for (part, input) in order.works() {
+                    let is_the_same =
+                        |(skill, asked, key): &Asked| *skill == order.skill && asked == input && *key == order.key;
+                    if recorded.asked.get(&part).is_some_and(|asked| !is_the_same(asked)) {
+                        self.different.insert(part.step.clone());
+                    }
+                    self.open.insert(part);
                 }
-                self.open.insert(part);
             }
             Effect::Set { timer, .. } => drop(self.timers.insert(timer)),
             Effect::Unset { timer } => drop(self.timers.remove(&timer)),

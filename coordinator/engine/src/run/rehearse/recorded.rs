@@ -48,7 +48,10 @@ impl Recorded {
             let moved = step(run, old, transition.events.clone(), transition.at, data, &mut memo);
             for effect in moved.map_err(Unverified::Stuck)?.effects {
                 if let Effect::Task(order) = effect {
-                    recorded.asked.insert(order.part, (order.skill, order.input, order.key));
+                    let asked = order
+                        .works()
+                        .map(|(part, input)| (part, (order.skill.clone(), input.clone(), order.key.clone())));
+                    recorded.asked.extend(asked);
                 }
             }
             recorded.run = next;

@@ -6,6 +6,7 @@ use nova_types::{StepId, UnixMillis};
 use nova_workflow::{Datum, Failure, Role, Timer};
 use serde::{Deserialize, Serialize};
 
+use crate::run::packs::Packs;
 use crate::run::ranges::Ranges;
 use crate::run::segments::Segments;
 use crate::run::shared::Shared;
@@ -83,6 +84,9 @@ pub(in crate::run) struct MapState {
     #[serde(default)]
     pub kept: u32,
     pub todo: Ranges,
+    /// Its bundles under way, when its items are bundled.
+    #[serde(default, skip_serializing_if = "Packs::is_empty")]
+    pub packs: Packs,
     pub list: List,
     /// The first that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -231,6 +235,10 @@ impl StepRun {
 
     pub fn map(&self) -> Option<&MapState> {
         if let Active::Map(map) = &self.active { Some(map) } else { None }
+    }
+
+    pub fn map_mut(&mut self) -> Option<&mut MapState> {
+        if let Active::Map(map) = &mut self.active { Some(map) } else { None }
     }
 
     pub fn vote(&self) -> Option<&VoteState> {

@@ -1,4 +1,4 @@
-//! One task for each item of a list: started in chunks as there is room, counted in ranges.
+//! One task for each item of a list, or for each bundle of them: started in chunks as there is room, counted in ranges.
 
 use nova_types::{OutcomeKind, StepId};
 use nova_workflow::definition::Map;
@@ -6,7 +6,8 @@ use nova_workflow::{Datum, Decision, End, Failure, Kept, Lost, Part, Role, Segme
 
 use crate::run::Stuck;
 use crate::run::ending::failure_of;
-use crate::run::order::items;
+use crate::run::order::{input, items};
+use crate::run::packs::Packs;
 use crate::run::ranges::Ranges;
 use crate::run::segments::Segments;
 use crate::run::shared::Shared;
@@ -42,7 +43,8 @@ pub(in crate::run) fn begin(turn: &mut Turn<'_>, id: &StepId, map: &Map) -> Resu
     let list = List { count, done, failed: Ranges::default(), segments };
     let count = Shared::new(count);
     turn.memo.borrow_mut().lists.insert(id.clone(), (count.clone(), items));
-    turn.activate(id, Active::Map(MapState { count, kept, todo, list, failures: Vec::new(), attempts: 0 }));
+    let packs = Packs::default();
+    turn.activate(id, Active::Map(MapState { count, kept, todo, packs, list, failures: Vec::new(), attempts: 0 }));
     advance(turn, id, map)
 }
 
@@ -61,6 +63,12 @@ pub(in crate::run) fn advance(turn: &mut Turn<'_>, id: &StepId, map: &Map) -> Re
     let mut started = Ranges::default();
     // Too many failures are looked at first: nothing more starts then.
     while !is_over(turn, id, map) && turn.may_start() && has_room(turn, id, map) {
+        if let Some(size) = map.bundle {
+            if !turn.may_pack() || !pack(turn, id, map, size, &mut started)? {
+                break;
+            }
+            continue;
+        }
         let Some(item) = state(turn, id).todo.pop() else { break };
         match turn.launch(&Part::work(id.clone(), item))? {
             Ok(open) => {
@@ -75,6 +83,37 @@ pub(in crate::run) fn advance(turn: &mut Turn<'_>, id: &StepId, map: &Map) -> Re
         finish(turn, id);
     }
     Ok(())
+}
+
+/// Starts one bundle of the next items; says whether any item was left. Those whose input cannot be made fail alone.
+fn pack(turn: &mut Turn<'_>, id: &StepId, map: &Map, size: u32, started: &mut Ranges) -> Result<bool, Stuck> {
+    let (mut packed, mut inputs) = (Ranges::default(), Vec::new());
+    while packed.len() < size {
+        let Some(item) = state(turn, id).todo.pop() else { break };
+        match own(input(turn, &Part::work(id.clone(), item)))? {
+            Ok(input) => {
+                packed.insert(item);
+                inputs.push(input);
+            }
+            Err(failure) => {
+                failed(state(turn, id), item, failure, 0);
+                if has_failed(state(turn, id), map) {
+                    // Nothing more starts, not even what was at hand.
+                    let state = state(turn, id);
+                    for item in packed.iter() {
+                        state.todo.insert(item);
+                    }
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    for item in packed.iter() {
+        started.insert(item);
+    }
+    let has_any = !packed.is_empty();
+    turn.launch_bundle(id, packed, inputs);
+    Ok(has_any)
 }
 
 /// Records which items started: a range when it is one, else each.
@@ -102,10 +141,16 @@ fn has_room(turn: &Turn<'_>, id: &StepId, map: &Map) -> bool {
 
 /// Whether every item ended, or too many failed.
 fn is_over(turn: &Turn<'_>, id: &StepId, map: &Map) -> bool {
-    turn.run.steps.get(id).and_then(|step| Some((step, step.map()?))).is_some_and(|(step, state)| {
-        let failed = state.list.failed.len();
-        state.todo.is_empty() && step.open.is_empty() || !map.tolerate.allows(failed, state.list.count)
-    })
+    turn.run
+        .steps
+        .get(id)
+        .and_then(|step| Some((step, step.map()?)))
+        .is_some_and(|(step, state)| state.todo.is_empty() && step.open.is_empty() || has_failed(state, map))
+}
+
+/// Whether more items failed than may.
+fn has_failed(state: &MapState, map: &Map) -> bool {
+    !map.tolerate.allows(state.list.failed.len(), state.list.count)
 }
 
 /// Ends a map that is over.

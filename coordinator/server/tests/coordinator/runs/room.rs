@@ -78,6 +78,7 @@ async fn a_start_that_never_became_a_run_gives_its_room_back() {
         finished: now,
         code: Some("cancelled".into()),
         usage: Usage::default(),
+        items: None,
     };
     let headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));
     let record = Message::new(subject::outcome(&run_skill(), &outcome.task), "{}").with_headers(headers);

@@ -7,8 +7,11 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use nova_broker::{BrokerRef, Bucket, Delivery, Expect, Message, PullItem, PullRequest, Scan, Settle, Stored};
 use nova_testkit::wait_until;
-use nova_types::{Outcome, OutcomeKind, Priority, RunId, Skill, TaskId, Usage, WorkerId, run_skill};
-use nova_wire::{ErrorBody, Headers, RunSummary, Task, assets, name, parse_outcome, subject, write_outcome};
+use nova_types::{ItemCount, Outcome, OutcomeKind, Priority, RunId, Skill, TaskId, Usage, WorkerId, run_skill};
+use nova_wire::{
+    ContentType, ErrorBody, Headers, ItemEnd, Payload, RunSummary, Task, assets, name, parse_outcome, split_bundle,
+    subject, write_ends, write_outcome,
+};
 use nova_workflow::{Decision, Plan, Transition, canonical};
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
@@ -104,10 +107,28 @@ pub fn skill(name: &str) -> Skill {
     Skill::new(name).expect("a skill")
 }
 
+/// Whether a worker runs the items of a bundle one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bundles {
+    Known,
+    /// It is of a version before them.
+    Unknown,
+}
+
 /// A worker of a skill whose answer to each input is `answer`: a result, or the code it is dead with.
 pub async fn worker(
     fleet: &Fleet,
     of: &str,
+    answer: impl Fn(Value) -> Result<Value, String> + Send + Sync + 'static,
+) -> JoinHandle<()> {
+    worker_with(fleet, of, Bundles::Known, answer).await
+}
+
+/// The same that may know no bundles.
+pub async fn worker_with(
+    fleet: &Fleet,
+    of: &str,
+    bundles: Bundles,
     answer: impl Fn(Value) -> Result<Value, String> + Send + Sync + 'static,
 ) -> JoinHandle<()> {
     let (broker, skill) = (fleet.connect(&format!("worker-{of}")).await, skill(of));
@@ -129,7 +150,7 @@ pub async fn worker(
             while let Some(Ok(item)) = pull.next().await {
                 if let PullItem::Delivery(delivery) = item {
                     let (broker, answer) = (broker.clone(), Arc::clone(&answer));
-                    under_way.spawn(async move { end(&broker, *delivery, &*answer).await });
+                    under_way.spawn(async move { end(&broker, *delivery, bundles, &*answer).await });
                 }
                 while under_way.try_join_next().is_some() {}
             }
@@ -138,14 +159,35 @@ pub async fn worker(
 }
 
 /// Records the outcome of one task, and acks.
-async fn end(broker: &BrokerRef, delivery: Delivery, answer: &impl Fn(Value) -> Result<Value, String>) {
+async fn end(
+    broker: &BrokerRef,
+    delivery: Delivery,
+    bundles: Bundles,
+    answer: &impl Fn(Value) -> Result<Value, String>,
+) {
     let task = Task::parse(&delivery.subject, delivery.sequence, delivery.headers.clone(), delivery.body.clone());
     let task = task.expect("a task");
-    let (kind, code, body) = match answer(task.payload.to_json().expect("JSON")) {
+    let one = |input: &Payload| match answer(input.to_json().expect("JSON")) {
         Ok(result) => (OutcomeKind::Completed, None, result.to_string()),
         Err(code) => {
             let error = ErrorBody::new(&*code, "the worker said so");
             (OutcomeKind::Dead, Some(error.code.clone()), serde_json::to_string(&error).expect("JSON"))
+        }
+    };
+    let ((kind, code, body), items) = match task.options.bundle.filter(|_| bundles == Bundles::Known) {
+        None => (one(&task.payload), None),
+        Some(items) => {
+            let inputs = split_bundle(&task.payload, items).expect("a bundle");
+            let end = |input| {
+                let (kind, _, body) = one(input);
+                ItemEnd { kind, attempt: 1, body: Payload::json(body) }
+            };
+            let ends: Vec<ItemEnd> = inputs.iter().map(end).collect();
+            let failed = ends.iter().filter(|end| end.kind == OutcomeKind::Dead).count();
+            let body = write_ends(ContentType::Json, ends.iter()).bytes;
+            let body = String::from_utf8(body.to_vec()).expect("text");
+            let failed = u32::try_from(failed).expect("few");
+            ((OutcomeKind::Completed, None, body), Some(ItemCount { items, failed, cancelled: 0 }))
         }
     };
     let outcome = Outcome {
@@ -160,6 +202,7 @@ async fn end(broker: &BrokerRef, delivery: Delivery, answer: &impl Fn(Value) -> 
         finished: delivery.at,
         code,
         usage: Usage::default(),
+        items,
     };
     let headers = Headers::new().with(name::OUTCOME, write_outcome(&outcome));
     let record = Message::new(subject::outcome(&task.skill, &task.id), body).with_headers(headers);
