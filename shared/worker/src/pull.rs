@@ -30,11 +30,13 @@ pub(crate) struct Puller {
     /// One waiting pull per priority, the doorbell of a queue found empty: while it stands nothing waits there, and what
     /// comes is brought at once. Kept over rounds: a dropped one would still take tasks at the broker.
     waiting: [Option<Pull>; 3],
+    /// How many tasks are worth a slot in the next round: as many as may come, or as stood behind the last one.
+    behind: usize,
 }
 
 impl Puller {
     pub(crate) fn new(station: Arc<Station>, running: TaskTracker) -> Self {
-        Self { station, running, rota: Rota::default(), waiting: [None, None, None] }
+        Self { station, running, rota: Rota::default(), waiting: [None, None, None], behind: BATCH }
     }
 
     /// Takes tasks until the worker drains.
@@ -43,6 +45,11 @@ impl Puller {
         while !drain.is_cancelled() {
             let step = async {
                 self.renew().await;
+                // With a doorbell at every queue, and a slot for who rings, there is nothing to ask for.
+                let is_listening = self.station.limiter.is_none() && self.waiting.iter().all(Option::is_some);
+                if is_listening && self.station.slots.has_free() {
+                    return self.wait().await;
+                }
                 match self.round().await {
                     Ok(0) => self.wait().await,
                     Ok(_) => {}
@@ -90,7 +97,8 @@ impl Puller {
     /// Slots for the next tasks, as many as may start now; `None` after a pause in which none might.
     async fn ready(&mut self) -> Option<Vec<Slot>> {
         let mut free = vec![self.free_slot().await];
-        free.extend(self.station.slots.take_free(BATCH - 1));
+        let behind = std::mem::replace(&mut self.behind, BATCH);
+        free.extend(self.station.slots.take_free(behind.saturating_sub(1)));
         let Some(limiter) = &self.station.limiter else { return Some(free) };
         match limiter.take(free.len()).await {
             Grant::Now(tokens) => free.truncate(tokens),
@@ -142,10 +150,9 @@ impl Puller {
                 continue;
             }
             match self.take(priority, free).await {
-                Ok(taken) => {
+                Ok((taken, is_empty)) => {
                     came += taken;
-                    // Fewer than asked for: the queue is empty now.
-                    if !free.is_empty() {
+                    if is_empty {
                         self.waiting[priority as usize] = Some(pull(&self.station, priority, 1, Some(WAIT)).await?);
                     }
                 }
@@ -180,17 +187,19 @@ impl Puller {
         came
     }
 
-    /// Takes what is there of one priority, a slot for each; says how many came.
-    async fn take(&mut self, priority: Priority, free: &mut Vec<Slot>) -> Result<usize, BrokerError> {
-        let mut came = 0;
+    /// Takes what is there of one priority, a slot for each; says how many came, and whether they were the last.
+    async fn take(&mut self, priority: Priority, free: &mut Vec<Slot>) -> Result<(usize, bool), BrokerError> {
+        let (mut came, mut is_last) = (0, false);
         let mut pulled = pull(&self.station, priority, free.len(), None).await?;
         while let Some(item) = pulled.next().await {
             if let PullItem::Delivery(delivery) = item? {
                 came += 1;
+                is_last = delivery.pending == 0;
                 self.start(delivery, free.pop());
             }
         }
-        Ok(came)
+        // Fewer than asked for: the queue is empty, too.
+        Ok((came, is_last || !free.is_empty()))
     }
 
     /// Waits for a free slot; what the waiting pulls bring meanwhile is held under lease.
@@ -229,10 +238,12 @@ impl Puller {
         tokio::select! {
             delivery = brought(&mut self.waiting) => match delivery {
                 Ok(Some((priority, delivery))) => {
-                    let (slot, is_last) = (self.station.slots.take_free(1).pop(), delivery.pending == 0);
+                    let (slot, behind) = (self.station.slots.take_free(1).pop(), delivery.pending);
+                    let has_slot = slot.is_some();
                     self.start_rung(delivery, slot);
+                    self.behind = usize::try_from(behind).unwrap_or(BATCH).clamp(1, BATCH);
                     // Nothing stands behind it: asking for more would be two messages in vain for each lone task.
-                    if is_last {
+                    if behind == 0 && has_slot {
                         self.waiting[priority as usize] = pull(&self.station, priority, 1, Some(WAIT)).await.ok();
                     }
                 }

@@ -39,6 +39,11 @@ impl Slots {
         self.total - self.free.available_permits()
     }
 
+    /// Whether a slot is free now.
+    pub(crate) fn has_free(&self) -> bool {
+        self.free.available_permits() > 0
+    }
+
     /// Waits for a slot.
     pub(crate) async fn take(&self) -> Slot {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {

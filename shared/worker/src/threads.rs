@@ -51,7 +51,7 @@ impl Drop for Threads {
 /// How long a skill that answers at once may take for it: a few times what a change of threads costs.
 const AT_ONCE: Duration = Duration::from_micros(50);
 /// So many attempts in a row are answered at once before the next one is not taken to another thread.
-const SHOWN: u32 = 256;
+const SHOWN: u32 = 16;
 
 /// Where one skill runs: on the threads for it, or, once it has shown that it answers at once, where it was asked.
 ///

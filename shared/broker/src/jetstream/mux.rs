@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Connection;
@@ -30,10 +30,26 @@ const COMMIT: char = 'c';
 /// The inbox and its rings.
 pub(crate) struct Mux {
     prefix: String,
+    lookout: Arc<Lookout>,
     pub(crate) publishes: Ring,
     pub(crate) requests: Ring,
     /// Of batches: apart, for the way out waits for one, and requests wait for the way out.
     pub(crate) commits: Ring,
+}
+
+/// Who ends what is waited for in vain; at rest while nothing is waited for.
+#[derive(Default)]
+struct Lookout {
+    is_resting: AtomicBool,
+    call: Notify,
+}
+
+impl Lookout {
+    fn wake(&self) {
+        if self.is_resting.swap(false, Ordering::AcqRel) {
+            self.call.notify_one();
+        }
+    }
 }
 
 /// A set of tokens, each free or with someone who waits for its answers.
@@ -41,6 +57,7 @@ pub(crate) struct Mux {
 pub(crate) struct Ring(Arc<Tokens>);
 
 struct Tokens {
+    lookout: Arc<Lookout>,
     /// What its reply subjects begin with, the letter included.
     stem: String,
     free: Semaphore,
@@ -96,8 +113,10 @@ impl Mux {
         connection: watch::Receiver<Connection>,
         prefix: String,
     ) -> Result<Arc<Self>, async_nats::SubscribeError> {
-        let [publishes, requests, commits] = [PUBLISH, REQUEST, COMMIT].map(|letter| Ring::new(&prefix, letter));
-        let mux = Arc::new(Self { prefix, publishes, requests, commits });
+        let lookout: Arc<Lookout> = Arc::default();
+        let ring = |letter| Ring::new(&prefix, letter, &lookout);
+        let [publishes, requests, commits] = [PUBLISH, REQUEST, COMMIT].map(ring);
+        let mux = Arc::new(Self { lookout: Arc::clone(&lookout), prefix, publishes, requests, commits });
         let mut inbox = client.subscribe(format!("{}.>", mux.prefix)).await?;
         let shared = Arc::downgrade(&mux);
         tokio::spawn(async move {
@@ -106,7 +125,7 @@ impl Mux {
                 mux.hand_out(message);
             }
         });
-        tokio::spawn(give_up(Arc::downgrade(&mux), connection));
+        tokio::spawn(give_up(Arc::downgrade(&mux), lookout, connection));
         Ok(mux)
     }
 
@@ -147,9 +166,23 @@ impl Mux {
     }
 }
 
+impl Drop for Mux {
+    fn drop(&mut self) {
+        self.lookout.call.notify_one();
+    }
+}
+
 /// Ends what is waited for in vain, until the inbox is gone.
-async fn give_up(mux: Weak<Mux>, mut connection: watch::Receiver<Connection>) {
+async fn give_up(mux: Weak<Mux>, lookout: Arc<Lookout>, mut connection: watch::Receiver<Connection>) {
+    let is_needed =
+        || mux.upgrade().is_none_or(|mux| [&mux.publishes, &mux.commits].iter().any(|ring| ring.is_awaited()));
     loop {
+        lookout.is_resting.store(true, Ordering::Release);
+        // What came between the word and the look is not waited for.
+        if !is_needed() {
+            lookout.call.notified().await;
+        }
+        lookout.is_resting.store(false, Ordering::Release);
         let is_known = tokio::time::timeout(LOOK_EVERY, connection.changed()).await;
         let Some(mux) = mux.upgrade() else { return };
         let now = *connection.borrow_and_update();
@@ -176,11 +209,17 @@ impl Entry {
 }
 
 impl Ring {
-    fn new(prefix: &str, letter: char) -> Self {
+    fn new(prefix: &str, letter: char, lookout: &Arc<Lookout>) -> Self {
         let stem = format!("{prefix}.{letter}");
         let table = (0..RING).map(|index| Entry::new(&stem, index)).collect();
         let slots = Mutex::new(Slots { idle: (0..RING).rev().collect(), table });
-        Self(Arc::new(Tokens { stem, free: Semaphore::new(RING), slots }))
+        let lookout = Arc::clone(lookout);
+        Self(Arc::new(Tokens { lookout, stem, free: Semaphore::new(RING), slots }))
+    }
+
+    /// Whether an answer is waited for that may have to be given up.
+    fn is_awaited(&self) -> bool {
+        self.lock().table.iter().any(|entry| entry.patience.is_some())
     }
 
     /// Ends every wait that is over its time or whose connection is another's by now.
@@ -220,6 +259,9 @@ impl Ring {
         entry.patience = patience;
         let reply = entry.reply.clone();
         drop(slots);
+        if patience.is_some() {
+            self.0.lookout.wake();
+        }
         let is_answered = AtomicBool::new(false);
         Slot { ring: self.clone(), index, reply, answers, is_answered }
     }
