@@ -22,6 +22,9 @@ const WAIT: Duration = Duration::from_secs(30);
 /// The pause after a pull that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The pause before a connection that broke is looked at again.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// The pulling side of one skill.
 pub(crate) struct Puller {
     station: Arc<Station>,
@@ -53,8 +56,8 @@ impl Puller {
                 match self.round().await {
                     Ok(0) => self.wait().await,
                     Ok(_) => {}
-                    // The next step waits for the connection.
-                    Err(BrokerError::Disconnected { .. }) => {}
+                    // The next step waits for the connection; one that is closed for good never says that it is down.
+                    Err(BrokerError::Disconnected { .. }) => tokio::time::sleep(BREATH).await,
                     Err(error) => {
                         tracing::warn!(skill = %self.station.name, %error, "could not pull");
                         tokio::time::sleep(PAUSE).await;
@@ -254,7 +257,12 @@ impl Puller {
                     tokio::time::sleep(PAUSE).await;
                 }
             },
-            _ = connection.changed() => {}
+            changed = connection.changed() => {
+                // Closed for good: this is not to spin until the worker has ended.
+                if changed.is_err() {
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
         }
     }
 }

@@ -35,6 +35,14 @@ const EXPECT: &[(&str, &[&str])] = &[
         "nats stream get NOVA_DEAD --last-for nova.dead.echo.shop.broken",
         &["Nova-Dead: bad_input;", "Nova-Orig-Nats-Msg-Id: shop.broken", "{oops"],
     ),
+    (
+        "nats stream get NOVA_OUTCOMES --last-for nova.outcome.echo.shop.words",
+        &[
+            "completed;task=\"shop.words\"",
+            "items=3",
+            "[{\"result\":{\"n\":1}},{\"result\":{\"n\":2}},{\"result\":\"three\"}]",
+        ],
+    ),
     ("nats stream subjects NOVA_DEAD", &["nova.dead.echo.shop.broken"]),
     ("nats req nova.call.echo", &["Nova-Outcome: completed;", "{\"a\":1}"]),
     ("nats req nova.call.unknown", &["Nats-Service-Error-Code: 404"]),
