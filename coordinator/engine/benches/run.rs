@@ -1,7 +1,6 @@
 //! How fast the pure engine decides: transitions of chains, and items of a wide map, with the JSON of each record.
 #![expect(clippy::print_stdout, reason = "a measurement is told on stdout")]
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use nova_engine::run::{Effect, Loaded, Memo, Run, step};
@@ -15,19 +14,7 @@ fn plan(steps: Value) -> Plan {
 }
 
 fn started(plan: &Plan, input: Value) -> Event {
-    Event::Started(Box::new(Started {
-        task: "_.r1".parse().expect("an id"),
-        workflow: plan.workflow().workflow.clone(),
-        definition: plan.hash().to_owned(),
-        input: input.into(),
-        key: None,
-        queued: false,
-        deadline: None,
-        parent: None,
-        restart_of: None,
-        kept: BTreeMap::new(),
-        labels: BTreeMap::new(),
-    }))
+    Event::Started(Box::new(Started::new("_.r1".parse().expect("an id"), plan, input.into())))
 }
 
 /// Plays a run to its end; `answer` makes events of the tasks that start. Says how many transitions it took.

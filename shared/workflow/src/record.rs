@@ -10,7 +10,7 @@ use nova_types::{Code, OutcomeKind, RunId, RunStatus, StepId, TaskId, UnixMillis
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::Datum;
+use crate::{Datum, Plan};
 
 pub use part::{Part, Role, Timer};
 pub use request::{Order, Restart, StartRequest};
@@ -118,6 +118,26 @@ pub struct Started {
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+impl Started {
+    /// The beginning of a run of that plan that nothing but its input is asked of.
+    #[must_use]
+    pub fn new(task: TaskId, plan: &Plan, input: Datum) -> Self {
+        Self {
+            task,
+            workflow: plan.workflow().workflow.clone(),
+            definition: plan.hash().to_owned(),
+            input,
+            key: None,
+            queued: false,
+            deadline: None,
+            parent: None,
+            restart_of: None,
+            kept: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
 }
 
 /// Whose child a run is.

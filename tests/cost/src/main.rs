@@ -46,8 +46,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let committed = if args.write { figures::Figures::new() } else { figures::read(&file)? };
     let mut counted = figures::Figures::new();
     for path in &paths::ALL {
-        let (one, two) = (instructions(path, path.times)?, instructions(path, 2 * path.times)?);
-        let now = marginal(path.times, |times| if times == path.times { one } else { two });
+        let now = marginal(path.times, |times| instructions(path, times))?;
         let was =
             committed.get(path.name).map_or_else(String::new, |was| format!("{:+.1} %", (now / was - 1.0) * 100.0));
         say(&format!("{:<12} {now:>10.0} instructions {was:>9}  {}", path.name, path.about))?;

@@ -104,19 +104,11 @@ mod tests {
             "one": {"task": {"skill": "echo"}}
         }});
         let plan = nova_workflow::Plan::new(serde_json::from_value(workflow).expect("a workflow")).expect("sound");
-        let started = nova_workflow::Started {
-            task: "_.r".parse().expect("an id"),
-            workflow: "w".parse().expect("a name"),
-            definition: plan.hash().to_owned(),
-            input: serde_json::json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).into(),
-            key: None,
-            queued: false,
-            deadline: None,
-            parent: None,
-            restart_of: None,
-            kept: Default::default(),
-            labels: Default::default(),
-        };
+        let started = nova_workflow::Started::new(
+            "_.r".parse().expect("an id"),
+            &plan,
+            serde_json::json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).into(),
+        );
         let events = vec![nova_workflow::Event::Started(Box::new(started))];
         let data = crate::run::Loaded::default();
         let run = Run::new(RunId::new("r").expect("a run"));

@@ -3,7 +3,6 @@
 //! Whatever is played is proved on the way: the record verifies after a round trip through JSON, a snapshot at every point
 //! goes on as the run did, and recovery after every prefix gives exactly what was not carried out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nova_engine::run::{Effect, Loaded, Memo, Moved, Run, Stuck, apply, recover, step, verify};
@@ -67,19 +66,7 @@ impl Play {
     }
 
     pub fn started(&self) -> Started {
-        Started {
-            task: "_.r1".parse().expect("an id"),
-            workflow: self.plan.workflow().workflow.clone(),
-            definition: self.plan.hash().to_owned(),
-            input: Datum::Inline(self.input.clone()),
-            key: None,
-            queued: false,
-            deadline: None,
-            parent: None,
-            restart_of: None,
-            kept: BTreeMap::new(),
-            labels: BTreeMap::new(),
-        }
+        Started::new("_.r1".parse().expect("an id"), &self.plan, self.input.clone().into())
     }
 
     /// Folds events as one transition.

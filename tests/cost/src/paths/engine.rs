@@ -1,6 +1,6 @@
 //! What a coordinator decides, without the broker.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hint::black_box;
 
 use nova_engine::run::{Effect, Loaded, Memo, Run, step};
@@ -23,19 +23,7 @@ pub fn chain(times: u64) {
 
 fn play(plan: &Plan) {
     let (mut run, mut memo, data) = (Run::new(RunId::new("r1").expect("a run")), Memo::default(), Loaded::default());
-    let started = Started {
-        task: "_.r1".parse().expect("an id"),
-        workflow: plan.workflow().workflow.clone(),
-        definition: plan.hash().to_owned(),
-        input: json!({"n": 1}).into(),
-        key: None,
-        queued: false,
-        deadline: None,
-        parent: None,
-        restart_of: None,
-        kept: BTreeMap::new(),
-        labels: BTreeMap::new(),
-    };
+    let started = Started::new("_.r1".parse().expect("an id"), plan, json!({"n": 1}).into());
     let mut pending = VecDeque::from([Event::Started(Box::new(started))]);
     while let Some(event) = pending.pop_front() {
         let moved = step(&run, plan, vec![event], UnixMillis(0), &data, &mut memo).expect("nothing is large");
