@@ -89,7 +89,6 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`]; safe to call again.
     pub async fn put(&self, name: &str, bytes: &Bytes) -> Result<BlobRef, BlobError> {
-        use futures_util::{StreamExt as _, TryStreamExt as _};
         let size = bytes.len() as u64;
         if size > self.limit {
             return Err(BlobError::TooLarge { size, limit: self.limit });
@@ -99,29 +98,33 @@ impl Blobs {
         let nuid = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let subject = BlobMeta::chunk_subject(&nuid);
         let store = |source| BlobError::Store { name: name.to_owned(), source };
-        let chunks = bytes.len().div_ceil(limits::BLOB_CHUNK_BYTES);
-        let chunk = |i: usize| {
-            let start = i * limits::BLOB_CHUNK_BYTES;
-            Message::new(&*subject, bytes.slice(start..bytes.len().min(start + limits::BLOB_CHUNK_BYTES)))
-        };
-        let publish = |message: Message| self.broker.publish(message, Expect::Any);
-        // `buffered` polls in order, and one connection keeps that order: the chunks land as they are cut. The runtime would
-        // break it: futures that it stops for having worked too long in one go, it wakes from the last to the first.
-        let all = futures_util::stream::iter((0..chunks).map(|i| publish(chunk(i)))).buffered(CHUNKS_IN_FLIGHT);
-        let receipts: Vec<Receipt> = tokio::task::unconstrained(all.try_collect()).await.map_err(store)?;
+        let receipts = self.write(&subject, bytes, false).await.map_err(store)?;
         if !receipts.is_sorted_by_key(|receipt| receipt.sequence) {
-            // Again, one by one; the first sweeps away what landed in disorder.
-            for i in 0..chunks {
-                let sweeps = if i == 0 { Headers::new().with(name::ROLLUP, "sub") } else { Headers::new() };
-                publish(chunk(i).with_headers(sweeps)).await.map_err(store)?;
-            }
+            self.write(&subject, bytes, true).await.map_err(store)?;
         }
-        let meta = BlobMeta::new(&blob, &nuid, chunks as u64);
+        let meta = BlobMeta::new(&blob, &nuid, receipts.len() as u64);
         let body = serde_json::to_vec(&meta).expect("a plain record always encodes");
         let headers = Headers::new().with(name::ROLLUP, "sub");
         let message = Message::new(BlobMeta::subject(name), body).with_headers(headers);
         self.broker.publish(message, Expect::Any).await.map_err(store)?;
         Ok(blob)
+    }
+
+    /// Writes bytes in chunks; again means one by one, in place of those that landed in disorder.
+    async fn write(&self, subject: &str, bytes: &Bytes, is_again: bool) -> Result<Vec<Receipt>, PublishError> {
+        use futures_util::{StreamExt as _, TryStreamExt as _};
+        let chunk = |i: usize| {
+            let start = i * limits::BLOB_CHUNK_BYTES;
+            let body = bytes.slice(start..bytes.len().min(start + limits::BLOB_CHUNK_BYTES));
+            let headers = if is_again && i == 0 { Headers::new().with(name::ROLLUP, "sub") } else { Headers::new() };
+            self.broker.publish(Message::new(subject, body).with_headers(headers), Expect::Any)
+        };
+        // `buffered` polls in order, and one connection keeps that order: the chunks land as they are cut. The runtime would
+        // break it: futures that it stops for having worked too long in one go, it wakes from the last to the first.
+        let chunks = (0..bytes.len().div_ceil(limits::BLOB_CHUNK_BYTES)).map(chunk);
+        let at_once = if is_again { 1 } else { CHUNKS_IN_FLIGHT };
+        let all = futures_util::stream::iter(chunks).buffered(at_once);
+        tokio::task::unconstrained(all.try_collect()).await
     }
 
     /// Reads the blob a reference names, and checks it against the reference.
@@ -175,5 +178,53 @@ impl Blobs {
         let stream = assets::object_stream(assets::BLOBS_BUCKET);
         let stored = self.broker.last(stream, BlobMeta::subject(name)).await.map_err(reach)?;
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored.body).ok()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::memory::MemoryBroker;
+    use crate::{Broker as _, Discard, StreamSpec};
+
+    #[tokio::test]
+    async fn chunks_written_again_replace_those_that_landed_in_disorder() {
+        let broker = MemoryBroker::new();
+        let spec = StreamSpec {
+            name: assets::object_stream(assets::BLOBS_BUCKET),
+            description: String::new(),
+            subjects: BlobMeta::space().into(),
+            discard: Discard::New,
+            max_bytes: -1,
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_age: Duration::ZERO,
+            duplicate_window: Duration::from_secs(120),
+            replicas: 1,
+            allow_ttl: false,
+            allow_schedules: false,
+            allow_rollup: true,
+            allow_batches: false,
+            delete_marker_ttl: Duration::ZERO,
+            first_sequence: None,
+            transform: None,
+            metadata: Default::default(),
+        };
+        broker.put_stream(spec).await.expect("it can be made");
+        let blobs = Blobs::new(Arc::new(broker.clone()));
+        let subject = BlobMeta::chunk_subject("n");
+        for wrong in ["c", "b", "a"] {
+            broker.publish(Message::new(&*subject, wrong), Expect::Any).await.expect("it is stored");
+        }
+        let bytes: Bytes = (0..3 * limits::BLOB_CHUNK_BYTES - 1).map(|i| (i % 251) as u8).collect();
+        let receipts = blobs.write(&subject, &bytes, true).await.expect("they are stored");
+        assert!(receipts.is_sorted_by_key(|receipt| receipt.sequence));
+        let stream = assets::object_stream(assets::BLOBS_BUCKET);
+        let stored = broker.scan(Scan::all(stream, subject, 64)).await.expect("it can be read");
+        assert_eq!(stored.iter().map(|chunk| &chunk.body[..]).collect::<Vec<_>>().concat(), bytes);
+        assert_eq!(stored.len(), receipts.len());
     }
 }
