@@ -46,6 +46,9 @@ pub struct Delivery {
     pub sequence: u64,
     /// How often it was delivered, from 1; a hint only, the broker forgets it when it is killed.
     pub deliveries: u64,
+    /// Its number among all that its consumer ever delivered, from 1. A gap tells of one that went elsewhere or was lost on the
+    /// way; when the broker is killed it goes back.
+    pub order: u64,
     /// How many messages wait behind it; a hint, under load the broker is off by one at times.
     pub pending: u64,
     /// When the broker stored it.

@@ -92,6 +92,7 @@ pub fn cases() -> Vec<Case> {
             a_waiting_pull_has_heartbeats
             pulls_that_wait_take_turns
             two_consumers_read_their_own_subjects
+            deliveries_are_numbered_without_gaps
             a_dropped_pull_hands_back_what_it_was_given
             a_dropped_pull_hands_back_what_still_arrives
             pulls_beyond_the_limit_fail

@@ -9,5 +9,5 @@ pub mod wait;
 
 pub use process::Process;
 pub use proxy::{Direction, Mode, Proxy};
-pub use server::{NatsCluster, NatsServer, Profile};
+pub use server::{Edge, NatsCluster, NatsServer, Profile};
 pub use wait::{wait_until, wait_until_blocking};

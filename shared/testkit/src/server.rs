@@ -18,7 +18,7 @@ mod cluster;
 mod config;
 mod find;
 pub use builder::{Builder, Profile};
-pub use cluster::NatsCluster;
+pub use cluster::{Edge, NatsCluster};
 pub use find::find_nats_server;
 
 /// How long a start may take; a busy two-core machine with a large store needs seconds, never this.

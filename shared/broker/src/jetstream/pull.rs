@@ -180,6 +180,7 @@ fn delivery(message: async_nats::Message) -> Option<Delivery> {
         subject: message.subject.to_string(),
         sequence: place.sequence,
         deliveries: place.deliveries,
+        order: place.order,
         pending: place.pending,
         at: place.at,
         headers: convert::from_nats(message.headers.as_ref()),
@@ -193,6 +194,7 @@ fn delivery(message: async_nats::Message) -> Option<Delivery> {
 struct Place {
     deliveries: u64,
     sequence: u64,
+    order: u64,
     at: UnixMillis,
     pending: u64,
 }
@@ -206,9 +208,9 @@ impl Place {
             _ => return None,
         };
         let mut numbers = subject.split('.').skip(start).map(|token| token.parse::<u64>().ok());
-        let [deliveries, sequence, _of_consumer, at, pending] = std::array::from_fn(|_| numbers.next().flatten());
+        let [deliveries, sequence, order, at, pending] = std::array::from_fn(|_| numbers.next().flatten());
         let at = UnixMillis(i64::try_from(at? / 1_000_000).ok()?);
-        Some(Self { deliveries: deliveries?, sequence: sequence?, at, pending: pending? })
+        Some(Self { deliveries: deliveries?, sequence: sequence?, order: order?, at, pending: pending? })
     }
 }
 
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_the_ack_subject_are_read() {
-        let place = Place { deliveries: 2, sequence: 7, at: UnixMillis(1_795_370_000_123), pending: 5 };
+        let place = Place { deliveries: 2, sequence: 7, order: 9, at: UnixMillis(1_795_370_000_123), pending: 5 };
         assert_eq!(Place::parse("$JS.ACK.S.c.2.7.9.1795370000123456789.5").as_ref(), Some(&place));
         assert_eq!(Place::parse("$JS.ACK.dom.hash.S.c.2.7.9.1795370000123456789.5").as_ref(), Some(&place));
         assert_eq!(Place::parse("$JS.ACK.dom.hash.S.c.2.7.9.1795370000123456789.5.tok").as_ref(), Some(&place));

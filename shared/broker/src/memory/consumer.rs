@@ -217,6 +217,7 @@ impl Consumer {
             subject: entry.subject.clone(),
             sequence,
             deliveries: lease.deliveries,
+            order: self.deliveries,
             pending: self.pending,
             at: date(entry.at),
             headers: Headers::clone(&entry.headers),

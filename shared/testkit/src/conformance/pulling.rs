@@ -24,6 +24,21 @@ pub(super) async fn a_pull_never_brings_more_than_asked(broker: BrokerRef) {
     ground.wait_for("c", "three to be left", |info| info.pending == 3).await;
 }
 
+pub(super) async fn deliveries_are_numbered_without_gaps(broker: BrokerRef) {
+    let ground = Ground::new(broker, "numbered", |_| {}).await;
+    ground.consumer("c", "a", |_| {}).await;
+    for subject in ["a", "b", "a", "a"] {
+        ground.put(subject, "").await;
+    }
+    let first = ground.take("c", 2).await;
+    ground.settle(&first[0], Settle::Nak { delay: Duration::ZERO }).await;
+    // What comes again has a number of its own.
+    let again = ground.take("c", 2).await;
+    let orders: Vec<u64> = first.iter().chain(&again).map(|delivery| delivery.order).collect();
+    assert_eq!(orders, [1, 2, 3, 4]);
+    ground.wait_for("c", "four deliveries to be counted", |info| info.deliveries == 4).await;
+}
+
 pub(super) async fn a_pull_for_now_ends(broker: BrokerRef) {
     let ground = Ground::new(broker, "now", |_| {}).await;
     ground.consumer("c", ">", |_| {}).await;

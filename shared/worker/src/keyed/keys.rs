@@ -168,10 +168,10 @@ impl Keys {
         } else {
             let length = u32::try_from(line.entries.range(..sequence).count()).unwrap_or(u32::MAX);
             let pause = self.lease.saturating_add(PARK_STEP.saturating_mul(length)).min(PARK_MOST);
-            let Delivery { token, deliveries, pending, .. } = delivery;
+            let Delivery { token, deliveries, order, pending, .. } = delivery;
             let park = Park { token: token.clone(), pause };
             line.parked.insert(sequence);
-            let parked = Parked { token, deliveries, pending, parks: parks + 1 };
+            let parked = Parked { token, deliveries, order, pending, parks: parks + 1 };
             line.entries.insert(sequence, Entry::Parked(parked));
             Some(park)
         };
@@ -255,6 +255,16 @@ impl Keys {
         self.lines.values().flat_map(of).collect()
     }
 
+    /// Something may be out that is not here: no key goes on before it is known what of it is.
+    pub(super) fn close(&mut self) {
+        self.is_gated = true;
+        let keys: Vec<Arc<str>> = self.lines.keys().cloned().collect();
+        for line in self.lines.values_mut() {
+            (line.is_cleared, line.is_asked) = (false, false);
+        }
+        keys.iter().for_each(|key| self.refresh(key));
+    }
+
     /// No earlier owner has anything any more.
     pub(super) fn open(&mut self) {
         self.is_gated = false;
@@ -277,10 +287,10 @@ impl Keys {
         for stored in found {
             let Some(Entry::Parked(parked)) = line.entries.get(&stored.sequence) else { continue };
             let Stored { subject, sequence, at, headers, body } = stored;
-            let Parked { ref token, deliveries, pending, parks } = *parked;
+            let Parked { ref token, deliveries, order, pending, parks } = *parked;
             leased.push(token.clone());
             let token = token.clone();
-            let delivery = Delivery { subject, sequence, deliveries, pending, at, headers, body, token };
+            let delivery = Delivery { subject, sequence, deliveries, order, pending, at, headers, body, token };
             line.entries.insert(sequence, Entry::Held(Box::new(delivery), now, parks));
             line.parked.remove(&sequence);
             self.held += 1;

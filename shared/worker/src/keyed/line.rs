@@ -25,6 +25,7 @@ pub(super) enum Entry {
 pub(super) struct Parked {
     pub(super) token: AckToken,
     pub(super) deliveries: u64,
+    pub(super) order: u64,
     pub(super) pending: u64,
     pub(super) parks: u64,
 }

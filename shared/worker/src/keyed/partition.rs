@@ -58,6 +58,8 @@ pub(super) struct Partition {
 
 /// What was read for a key.
 enum Read {
+    /// What there may be elsewhere.
+    Placed(Result<Option<Stretch>, BrokerError>),
     Cleared(Arc<str>, Result<Vec<(u64, TaskId)>, BrokerError>),
     Fetched {
         key: Arc<str>,
@@ -73,14 +75,28 @@ enum Read {
     },
 }
 
+/// Whether something may be out that is not here: at an earlier owner, or lost on its way to this one.
+enum Gate {
+    /// Nothing is.
+    Open,
+    /// Something is, and it is being read how far it may reach.
+    Unknown,
+    /// It is within this stretch.
+    Closed(Stretch),
+}
+
 struct Shift {
     of: Partition,
     keys: Keys,
-    /// What an earlier owner may still have.
-    gate: Option<Stretch>,
+    gate: Gate,
+    /// Counts the gates: what was read for one says nothing about the next.
+    gates: u64,
+    /// The number of the last delivery that came here, or that the broker had made when this owner began.
+    order: u64,
     pull: Option<Pull>,
     pull_at: Instant,
-    reads: FuturesUnordered<BoxFuture<'static, Read>>,
+    /// Each with the gate it was begun at.
+    reads: FuturesUnordered<BoxFuture<'static, (u64, Read)>>,
     is_looking: bool,
     /// What runs, as much as there are slots: each ends with how it was settled.
     attempts: FuturesUnordered<BoxFuture<'static, (u64, Option<Settle>)>>,
@@ -90,10 +106,10 @@ impl Partition {
     /// Works until stopped; then everything not begun is handed back.
     pub(super) async fn run(self) {
         let stop = self.stop.clone();
-        let gate = loop {
+        let (gate, order) = loop {
             tokio::select! {
-                gate = self.look() => match gate {
-                    Ok(gate) => break gate,
+                looked = look(&self.station, self.stream(), self.consumer()) => match looked {
+                    Ok(looked) => break looked,
                     Err(error) => {
                         tracing::warn!(skill = %self.station.name, partition = self.number, %error, "could not look at a partition");
                         tokio::select! {
@@ -110,7 +126,9 @@ impl Partition {
         let shift = Shift {
             of: self,
             keys,
-            gate,
+            gate: gate.map_or(Gate::Open, Gate::Closed),
+            gates: 0,
+            order,
             pull: None,
             pull_at: Instant::now(),
             reads: FuturesUnordered::new(),
@@ -127,13 +145,14 @@ impl Partition {
     fn consumer(&self) -> String {
         assets::partition_consumer(self.number)
     }
+}
 
-    /// What an earlier owner may have out; `None` when nothing is.
-    async fn look(&self) -> Result<Option<Stretch>, BrokerError> {
-        let info = self.station.broker.consumer(self.stream(), self.consumer()).await?;
-        let info = info.ok_or_else(|| BrokerError::NotFound { what: format!("consumer {}", self.consumer()) })?;
-        Ok((info.ack_pending > 0).then_some(Stretch { floor: info.ack_floor, delivered: info.delivered }))
-    }
+/// What may be out, `None` when nothing is; and how many deliveries the broker has made.
+async fn look(station: &Station, stream: String, consumer: String) -> Result<(Option<Stretch>, u64), BrokerError> {
+    let info = station.broker.consumer(stream, consumer.clone()).await?;
+    let info = info.ok_or_else(|| BrokerError::NotFound { what: format!("consumer {consumer}") })?;
+    let stretch = Stretch { floor: info.ack_floor, delivered: info.delivered };
+    Ok(((info.ack_pending > 0).then_some(stretch), info.deliveries))
 }
 
 impl Shift {
@@ -162,7 +181,7 @@ impl Shift {
                     Some(Settle::Ack) => self.keys.finish(sequence),
                     _ => self.keys.put_off(sequence),
                 },
-                Some(read) = self.reads.next(), if !self.reads.is_empty() => self.take_up(read).await,
+                Some((gate, read)) = self.reads.next(), if !self.reads.is_empty() => self.take_up(gate, read).await,
                 taken = async { slot.as_mut().expect("asked for above").await }, if slot.is_some() => {
                     slot = None;
                     self.start(taken);
@@ -225,6 +244,11 @@ impl Shift {
     async fn take_in(&mut self, item: Option<Result<PullItem, BrokerError>>) {
         match item {
             Some(Ok(PullItem::Delivery(delivery))) => {
+                let is_next = delivery.order == self.order.saturating_add(1);
+                self.order = delivery.order;
+                if !is_next {
+                    self.close();
+                }
                 if let Some(park) = self.keys.take_in(*delivery, Instant::now()) {
                     self.of.station.settle(&park.token, Settle::Nak { delay: park.pause }).await;
                 }
@@ -238,6 +262,25 @@ impl Shift {
         }
     }
 
+    /// A delivery went elsewhere or was lost with a connection: it is out, and later tasks of its key must wait for it.
+    fn close(&mut self) {
+        self.gate = Gate::Unknown;
+        self.gates += 1;
+        self.is_looking = false;
+        self.keys.close();
+        self.read_place();
+    }
+
+    fn read_place(&mut self) {
+        let (station, stream, consumer) = (Arc::clone(&self.of.station), self.of.stream(), self.of.consumer());
+        self.read(async move { Read::Placed(look(&station, stream, consumer).await.map(|(stretch, _)| stretch)) });
+    }
+
+    fn read(&mut self, read: impl Future<Output = Read> + Send + 'static) {
+        let gate = self.gates;
+        self.reads.push(read.map(move |read| (gate, read)).boxed());
+    }
+
     async fn extend(&mut self, lease: Duration) {
         let now = Instant::now();
         for token in self.keys.leases(now.checked_sub(lease / 6).unwrap_or(now), now) {
@@ -247,44 +290,53 @@ impl Shift {
 
     /// Starts to read what keys need before they can go on.
     fn read_what_is_wanted(&mut self) {
+        if matches!(self.gate, Gate::Unknown) {
+            return;
+        }
         for want in self.keys.wants() {
             let (station, stream) = (Arc::clone(&self.of.station), self.of.stream());
             let of_key = |key: &str| subject::key_in_partition(&station.name, self.of.number, key);
             match want {
                 Want::Clear { key } => {
-                    let Some(gate) = self.gate else {
+                    let Gate::Closed(gate) = self.gate else {
                         self.keys.clear(&key, Vec::new());
                         continue;
                     };
                     let filter = of_key(&key);
-                    self.reads.push(
-                        async move {
-                            let found = earlier(&station, stream, filter, gate).await;
-                            Read::Cleared(key, found)
-                        }
-                        .boxed(),
-                    );
+                    self.read(async move {
+                        let found = earlier(&station, stream, filter, gate).await;
+                        Read::Cleared(key, found)
+                    });
                 }
                 Want::Fetch { key, from, most } => {
                     let scan = Scan::all(stream, of_key(&key), most).from(from);
-                    self.reads.push(
-                        async move {
-                            let found = station.broker.scan(scan).await;
-                            Read::Fetched { key, from, most, found }
-                        }
-                        .boxed(),
-                    );
+                    self.read(async move {
+                        let found = station.broker.scan(scan).await;
+                        Read::Fetched { key, from, most, found }
+                    });
                 }
             }
         }
     }
 
-    async fn take_up(&mut self, read: Read) {
+    async fn take_up(&mut self, gate: u64, read: Read) {
         let paused = |error: BrokerError| async move {
             tracing::warn!(%error, "could not read a key's tasks");
             tokio::time::sleep(PAUSE).await;
         };
+        let is_stale = gate != self.gates;
         match read {
+            // All of it was asked for again at the gate that came after.
+            Read::Placed(_) | Read::Cleared(..) | Read::Looked { .. } if is_stale => {}
+            Read::Placed(Ok(Some(stretch))) => self.gate = Gate::Closed(stretch),
+            Read::Placed(Ok(None)) => {
+                self.gate = Gate::Open;
+                self.keys.open();
+            }
+            Read::Placed(Err(error)) => {
+                paused(error).await;
+                self.read_place();
+            }
             Read::Cleared(key, Ok(elsewhere)) => self.keys.clear(&key, elsewhere),
             Read::Cleared(key, Err(error)) => {
                 paused(error).await;
@@ -310,7 +362,7 @@ impl Shift {
                 ended.into_iter().for_each(|sequence| self.keys.finish(sequence));
                 // All that is out is with this owner: the earlier ones have nothing any more.
                 if out.is_some_and(|out| out <= sure) {
-                    self.gate = None;
+                    self.gate = Gate::Open;
                     self.keys.open();
                 }
             }
@@ -319,7 +371,7 @@ impl Shift {
 
     /// Looks whether an earlier owner has ended something.
     fn look_again(&mut self) {
-        if self.gate.is_none() || self.is_looking {
+        if !matches!(self.gate, Gate::Closed(_)) || self.is_looking {
             return;
         }
         self.is_looking = true;
@@ -337,7 +389,7 @@ impl Shift {
             let info = station.broker.consumer(stream, consumer).await.ok().flatten();
             Read::Looked { out: info.map(|info| info.ack_pending), mine, ended }
         };
-        self.reads.push(look.boxed());
+        self.read(look);
     }
 }
 

@@ -304,6 +304,26 @@ async fn a_dead_owner_is_replaced_and_its_keys_wait_for_what_it_had() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_lost_on_its_way_is_not_overtaken_by_its_key() {
+    let bed = Bed::new("a = { keyed = true, partitions = 1, lease = \"10s\" }").await;
+    let seen = Seen::default();
+    let (worker, faults) = bed.start_apart("w1", 4, Worker::new().skill(noting(&seen)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    submit(&bed, "x", 0, 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Given to the pull that waits, and lost with its connection before the worker has read it.
+    submit(&bed, "x", 1, 0).await;
+    faults.disconnect();
+    faults.reconnect();
+    assert_eq!(seen.of("x").starts, [0]);
+    submit(&bed, "x", 2, 0).await;
+    submit(&bed, "y", 0, 0).await;
+    bed.drained("a").await;
+    assert_eq!((seen.of("x").starts, seen.of("y").starts), (up_to(3), up_to(1)));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn high_goes_first_between_keys_and_order_rules_within_one() {
     let bed = Bed::new("a = { keyed = true, partitions = 1 }").await;
     let seen = Seen::default();

@@ -12,6 +12,7 @@ fn delivery(sequence: u64, key: &str, priority: &str) -> Delivery {
         subject: format!("nova.task.a.{priority}.0.{key}"),
         sequence,
         deliveries: 1,
+        order: sequence,
         pending: 0,
         at: UnixMillis(0),
         headers: Headers::new(),
