@@ -1,12 +1,17 @@
 # `make help` lists what can be done. Needs Rust, make and Python with pip; everything else is installed by `make setup`.
 .POSIX:
-.PHONY: help setup build demo test check fmt lint laws bench cost new-worker recording clean
+.PHONY: help setup build demo test check fmt lint laws bench cost chaos new-worker recording clean
 
 REPO = .
 CASE =
 NAME =
 ADD =
 WRITE =
+SEED = 1
+SEEDS = 1
+SECS = 60
+PROFILE = fast
+MORE =
 export REPO NAME ADD WRITE
 
 # The server every test and demo starts; resolved when a recipe runs, because setup may just have installed it.
@@ -52,6 +57,10 @@ bench: setup ## measure a release build and judge it by its bounds, in 10 minute
 cost: ## hold the instructions of the hot paths against their figures, where valgrind is installed (WRITE=1 writes them anew)
 	cargo build --release --quiet --package nova-cost
 	@"$${CARGO_TARGET_DIR:-target}/release/nova-cost" $$(case "$${WRITE:-0}" in 0) ;; *) echo --write ;; esac)
+
+chaos: setup build ## break a real fleet for SECS seconds, seed by seed, and judge what became of every task (SEED=n SEEDS=n SECS=s PROFILE=fast,durable,replicated MORE=--power)
+	@$(NATS) $(BIN)/nova-chaos --seed $(SEED) --seeds $(SEEDS) --secs $(SECS) --profile $(PROFILE) $(MORE) \
+	  $$(case "$${WRITE:-0}" in 0) ;; *) echo --write-doc docs/reliability.md ;; esac)
 
 new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)
 	@deploy/setup/new-worker.sh "$$NAME" "$$ADD"

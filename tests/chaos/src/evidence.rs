@@ -1,0 +1,77 @@
+//! A fault that left no trace was not survived, it was missed: what each kind must have been seen to do.
+
+use std::collections::BTreeMap;
+
+use crate::check::{Counts, Violation};
+use crate::plan::{Fault, Realm};
+
+/// What was seen beside the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sightings {
+    /// New connections of submitters.
+    pub reconnects: u64,
+    /// New leaders of streams and consumers, as the servers said.
+    pub leader_changes: u64,
+    /// Boundaries at which a process died.
+    pub boundaries: u64,
+}
+
+/// How often a fault whose trace takes some luck is injected before its absence is believed.
+const OFTEN: u64 = 3;
+
+/// Every fault of those injected whose trace is missing.
+#[must_use]
+pub fn missing(times: &BTreeMap<Fault, u64>, counts: &Counts, sightings: Sightings) -> Vec<Violation> {
+    let total =
+        |is_one: &dyn Fn(Fault) -> bool| times.iter().filter(|(fault, _)| is_one(**fault)).map(|(_, n)| n).sum();
+    let deaths: u64 = total(&|fault| matches!(fault, Fault::WorkerKill | Fault::WorkerKillAt | Fault::WorkerPause));
+    let frozen: u64 = total(&|fault| fault == Fault::WorkerPause);
+    let brokers: u64 = total(&|fault| {
+        fault.realm() == Realm::Broker
+            && !matches!(fault, Fault::BrokerPause | Fault::BrokerCut | Fault::BrokerCutOneWay)
+    });
+    let leaders: u64 = total(&|fault| fault == Fault::LeaderKill);
+    let armed: u64 = total(&|fault| matches!(fault, Fault::WorkerKillAt | Fault::CoordinatorKillAt));
+    let links: u64 = total(&|fault| fault.realm() == Realm::Link);
+    let wanted = [
+        (deaths >= OFTEN, counts.restarted, "workers died, and no attempt was started again"),
+        (frozen >= OFTEN, counts.fenced, "workers were frozen beyond their leases, and nobody was fenced"),
+        (brokers >= OFTEN, sightings.reconnects, "servers ended, and no submitter connected again"),
+        (leaders >= 1, sightings.leader_changes, "leaders were killed, and no other was told of"),
+        (armed >= OFTEN, sightings.boundaries, "processes were to die at boundaries, and none did"),
+        (links >= 2 * OFTEN, counts.unsure + sightings.reconnects, "connections broke, and nobody noticed"),
+        (true, counts.letters, "no task died"),
+        (true, counts.cancelled, "no task was cancelled"),
+        (true, counts.runs, "no run ended"),
+        (true, counts.reads, "nobody read an outcome"),
+    ];
+    wanted
+        .into_iter()
+        .filter(|(is_wanted, seen, _)| *is_wanted && *seen == 0)
+        .map(|(_, _, what)| Violation {
+            invariant: "faults are really met",
+            of: "the run".to_owned(),
+            what: what.to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_without_a_trace_fails_the_run() {
+        let counts = Counts { letters: 1, cancelled: 1, runs: 1, reads: 1, ..Counts::default() };
+        let said = |times: &[(Fault, u64)], counts: Counts, sightings| {
+            let times = times.iter().copied().collect();
+            missing(&times, &counts, sightings).into_iter().map(|violation| violation.what).collect::<Vec<_>>()
+        };
+        let nothing = Sightings::default();
+        assert!(said(&[], counts, nothing).is_empty());
+        assert_eq!(said(&[(Fault::WorkerPause, 3)], Counts { restarted: 1, ..counts }, nothing).len(), 1);
+        assert_eq!(said(&[(Fault::LeaderKill, 1)], counts, Sightings { leader_changes: 1, ..nothing }).len(), 0);
+        assert_eq!(said(&[(Fault::BrokerKill, 3)], counts, nothing).len(), 1);
+        assert_eq!(said(&[], Counts::default(), nothing).len(), 4);
+    }
+}

@@ -1,0 +1,251 @@
+//! Submitters: they ask for tasks, runs, cancels and outcomes all along, and write down what they were told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nova_client::{Client, StartRun, Submit, SubmitError, Submitted};
+use nova_types::{Skill, TaskId, WorkflowName, run_skill};
+use nova_wire::{Payload, ScheduleSpec};
+use serde_json::json;
+
+use crate::history::{Journal, What, now};
+use crate::load::mix::{Drawn, Mix, Next};
+use crate::order::Order;
+use crate::tail::Tail;
+use crate::worker::{KEYED, SKILL};
+
+pub mod mix;
+
+/// How many acknowledged tasks may be without outcome before a submitter waits: far less than a healed fleet does in its bound.
+const MOST_OPEN: usize = 1_500;
+/// How long it then waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How many of the last tasks are known to be looked at or cancelled.
+const REMEMBERED: usize = 200;
+/// How many keys there are.
+const KEYS: u64 = 4;
+/// Between two tasks of a key.
+const KEYED_PAUSE: Duration = Duration::from_millis(25);
+/// The workflow of all runs.
+pub const WORKFLOW: &str = "chain";
+
+/// The definition of [`WORKFLOW`]: three steps, each after the one before, the middle one a map.
+#[must_use]
+pub fn workflow() -> serde_json::Value {
+    let order = |n: &str, step: &str| json!({"n": n, "tag": format!("run${{input.n}}/{step}")});
+    json!({"workflow": WORKFLOW, "steps": {
+        "a": {"task": {"skill": SKILL, "input": order("${input.n}", "a")}},
+        "b": {"task": {"skill": SKILL, "input": order("${steps.a.result.n + 1}", "b")}},
+        "c": {"task": {"skill": SKILL, "input": order("${steps.b.result.n - 1}", "c")}}},
+        "result": {"n": "${steps.c.result.n}"}})
+}
+
+/// A submitter.
+pub struct Submitter {
+    client: Client,
+    journal: Arc<Journal>,
+    tail: Arc<Tail>,
+    stop: Arc<AtomicBool>,
+    mix: Mix,
+    last: Vec<TaskId>,
+    /// Tasks whose submit ended unknown, to be submitted once more.
+    again: Vec<(TaskId, Drawn)>,
+    /// No two submitters' runs have one number.
+    runs_from: u64,
+}
+
+impl Submitter {
+    /// One of a run's submitters.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        journal: Arc<Journal>,
+        tail: Arc<Tail>,
+        stop: Arc<AtomicBool>,
+        seed: u64,
+        number: usize,
+    ) -> Self {
+        let mix = Mix::new(seed, number);
+        let runs_from = number as u64 * 1_000_000_000;
+        Self { client, journal, tail, stop, mix, last: Vec::new(), again: Vec::new(), runs_from }
+    }
+
+    /// Submits until told to stop.
+    pub async fn run(mut self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            if self.tail.open() > MOST_OPEN {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            match self.mix.next() {
+                Next::Tasks(tasks) => self.tasks(tasks).await,
+                Next::Garbage => self.garbage().await,
+                Next::Later(order, ms) => self.later(order, Duration::from_millis(ms)).await,
+                Next::Run => self.start_run().await,
+                Next::Cancel => self.cancel().await,
+                Next::Look => self.look().await,
+            }
+        }
+    }
+
+    fn task_id(&self, n: u64) -> TaskId {
+        format!("{}.t{n}", self.client.scope()).parse().expect("a valid id")
+    }
+
+    fn ask(&self, skill: &Skill, task: &TaskId, order: Option<&Order>, key: Option<&str>) {
+        // The ballast is no part of what is compared.
+        let order = order.map(|order| Order { pad: String::new(), ..order.clone() });
+        let key = key.map(str::to_owned);
+        self.journal.note(What::Asked { skill: skill.clone(), task: task.clone(), order, key });
+    }
+
+    /// Writes down what became of a submit; says whether nobody knows.
+    fn told(&self, skill: &Skill, task: &TaskId, told: &Result<Submitted, SubmitError>) -> bool {
+        let (skill, task) = (skill.clone(), task.clone());
+        match told {
+            Ok(_) => {
+                self.tail.acked(&skill, &task);
+                self.journal.note(What::Acked { skill, task });
+                false
+            }
+            Err(error) if is_surely_not_stored(error) => {
+                self.journal.note(What::Refused { skill, task, why: error.code().to_owned() });
+                false
+            }
+            Err(error) => {
+                self.journal.note(What::Unsure { skill, task, why: error.code().to_owned() });
+                true
+            }
+        }
+    }
+
+    async fn tasks(&mut self, drawn: Vec<Drawn>) {
+        let skill = skill(SKILL);
+        let mut all: Vec<(TaskId, Drawn)> = std::mem::take(&mut self.again);
+        all.extend(drawn.into_iter().map(|drawn| (self.task_id(drawn.order.n), drawn)));
+        for (task, drawn) in &all {
+            self.ask(&skill, task, Some(&drawn.order), None);
+        }
+        let submits = all.iter().map(|(task, drawn)| {
+            let submit = Submit::json(skill.clone(), &drawn.order).expect("an order has a JSON form");
+            submit.with_id(task.clone()).with_priority(drawn.priority)
+        });
+        let told = self.client.submit_all(submits.collect::<Vec<_>>(), |_| {}).await;
+        for ((task, drawn), told) in all.into_iter().zip(told) {
+            if self.told(&skill, &task, &told) && self.mix.random().bool() {
+                self.again.push((task, drawn));
+            } else if self.last.len() < REMEMBERED {
+                self.last.push(task);
+            } else {
+                let at = self.mix.random().usize(..REMEMBERED);
+                self.last[at] = task;
+            }
+        }
+    }
+
+    async fn garbage(&mut self) {
+        let (skill, n) = (skill(SKILL), self.mix.number());
+        let task = self.task_id(n);
+        self.ask(&skill, &task, None, None);
+        let payload = Payload::json(Bytes::from_static(b"[\"no order\"]"));
+        let told = self.client.submit(Submit::new(skill.clone(), payload).with_id(task.clone())).await;
+        self.told(&skill, &task, &told);
+    }
+
+    async fn later(&mut self, order: Order, after: Duration) {
+        let (skill, task) = (skill(SKILL), self.task_id(order.n));
+        self.ask(&skill, &task, Some(&order), None);
+        let submit = Submit::json(skill.clone(), &order).expect("an order has a JSON form").with_id(task.clone());
+        let at = nova_runtime::system_clock().now().plus(after);
+        let told = self.client.schedule(submit, ScheduleSpec::At(at), None).await;
+        let what = match told {
+            Ok(_) => {
+                self.tail.acked(&skill, &task);
+                What::Acked { skill, task }
+            }
+            // A coordinator that died with the question may have made it.
+            Err(error) => What::Unsure { skill, task, why: error.code().to_owned() },
+        };
+        self.journal.note(what);
+    }
+
+    async fn start_run(&mut self) {
+        let (skill, n) = (run_skill(), self.runs_from + self.mix.number());
+        let task: TaskId = format!("{}.r{n}", self.client.scope()).parse().expect("a valid id");
+        self.ask(&skill, &task, Some(&Order { n, ..Order::default() }), None);
+        let workflow = WorkflowName::new(WORKFLOW).expect("a valid name");
+        let start = StartRun::new(workflow, &json!({"n": n})).expect("an input has a JSON form").with_id(task.clone());
+        let what = match self.client.start_run(start).await {
+            Ok(_) => {
+                self.tail.acked(&skill, &task);
+                What::Acked { skill, task }
+            }
+            Err(error) if is_surely_not_stored(&error) => What::Refused { skill, task, why: error.code().to_owned() },
+            Err(error) => What::Unsure { skill, task, why: error.code().to_owned() },
+        };
+        self.journal.note(what);
+    }
+
+    async fn cancel(&mut self) {
+        let skill = skill(SKILL);
+        let Some(task) = self.mix.random().choice(&self.last).cloned() else { return };
+        // A cancel that nobody answered may be accepted all the same: any that was sent may decide.
+        self.journal.note(What::Cancelled { skill: skill.clone(), task: task.clone() });
+        let _ = self.client.cancel(&skill, &task).await;
+    }
+
+    async fn look(&mut self) {
+        let skill = skill(SKILL);
+        for _ in 0..3 {
+            let Some(task) = self.mix.random().choice(&self.last).cloned() else { return };
+            let asked = now();
+            let Ok(found) = self.client.result(&skill, &task).await else { continue };
+            let found =
+                found.map(|found| found.outcome.worker.map_or("nobody".to_owned(), |worker| worker.to_string()));
+            self.journal.note(What::Read { skill: skill.clone(), task, asked, found });
+        }
+    }
+}
+
+/// Submits tasks of a few keys, each when the one before was acknowledged, until told to stop.
+pub async fn keyed(client: Client, journal: Arc<Journal>, tail: Arc<Tail>, stop: Arc<AtomicBool>) {
+    let skill = skill(KEYED);
+    let mut n = 0;
+    while !stop.load(Ordering::Relaxed) {
+        n += 1;
+        let key = format!("k{}", n % KEYS);
+        let task: TaskId = format!("{}.k{n}", client.scope()).parse().expect("a valid id");
+        let order = Order { n, hold_ms: n % 3, ..Order::default() };
+        let asked = What::Asked {
+            skill: skill.clone(),
+            task: task.clone(),
+            order: Some(order.clone()),
+            key: Some(key.clone()),
+        };
+        journal.note(asked);
+        let submit = Submit::json(skill.clone(), &order).expect("an order has a JSON form");
+        let told = client.submit(submit.with_id(task.clone()).with_key(key)).await;
+        let (skill, task) = (skill.clone(), task);
+        let what = match told {
+            Ok(_) => {
+                tail.acked(&skill, &task);
+                What::Acked { skill, task }
+            }
+            Err(error) if is_surely_not_stored(&error) => What::Refused { skill, task, why: error.code().to_owned() },
+            Err(error) => What::Unsure { skill, task, why: error.code().to_owned() },
+        };
+        journal.note(what);
+        tokio::time::sleep(KEYED_PAUSE).await;
+    }
+}
+
+/// Whether a refusal says that nothing was stored; whatever else went wrong leaves it open.
+fn is_surely_not_stored(error: &SubmitError) -> bool {
+    !matches!(error, SubmitError::NoReceipt { .. } | SubmitError::Payload { .. } | SubmitError::KeyStore { .. })
+}
+
+fn skill(name: &str) -> Skill {
+    Skill::new(name).expect("a valid name")
+}

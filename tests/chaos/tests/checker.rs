@@ -1,0 +1,245 @@
+//! The checker on hand-made histories: what is right passes, and each thing that must not be is found by its name.
+
+use nova_chaos::check::{Copy, Lane, Letter, Record, Seen, judge};
+use nova_chaos::history::{Fact, What};
+use nova_chaos::order::{End, Order};
+use nova_types::{Code, Outcome, OutcomeKind, RunId, Skill, StepId, TaskId, UnixMillis, Usage, WorkerId};
+use nova_workflow::{Decision, Role, Transition};
+
+fn skill() -> Skill {
+    Skill::new("chaos").expect("a name")
+}
+
+fn task(name: &str) -> TaskId {
+    format!("s0.{name}").parse().expect("an id")
+}
+
+fn order(n: u64) -> Order {
+    Order { n, ..Order::default() }
+}
+
+/// A run in the making.
+#[derive(Default)]
+struct Story {
+    seen: Seen,
+    now: u64,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self { seen: Seen { history: Vec::new(), copies: vec![Copy::default()] }, now: 0 }
+    }
+
+    fn fact(mut self, by: &str, what: What) -> Self {
+        self.now += 10;
+        self.seen.history.push(Fact { at: self.now, by: by.to_owned(), what });
+        self
+    }
+
+    fn asked(self, name: &str, order: Option<Order>) -> Self {
+        self.fact("s0", What::Asked { skill: skill(), task: task(name), order, key: None })
+    }
+
+    fn acked(self, name: &str) -> Self {
+        self.fact("s0", What::Acked { skill: skill(), task: task(name) })
+    }
+
+    fn submitted(self, name: &str, order: Order) -> Self {
+        self.asked(name, Some(order)).acked(name)
+    }
+
+    fn started(self, by: &str, name: &str, attempt: u32) -> Self {
+        self.fact(by, What::Started { skill: skill(), task: task(name), attempt, tag: String::new() })
+    }
+
+    fn ended(self, by: &str, name: &str, attempt: u32) -> Self {
+        self.fact(by, What::Ended { skill: skill(), task: task(name), attempt, tag: String::new() })
+    }
+
+    fn truth(&mut self) -> &mut Copy {
+        &mut self.seen.copies[0]
+    }
+
+    fn outcome(mut self, by: &str, name: &str, attempt: u32, kind: OutcomeKind, n: Option<u64>) -> Self {
+        let code = (kind == OutcomeKind::Dead).then(|| Code::new("told_to"));
+        let outcome = Outcome {
+            kind,
+            task: task(name),
+            skill: skill(),
+            attempt,
+            worker: Some(WorkerId::new(by).expect("a name")),
+            nonce: None,
+            submitted: None,
+            started: None,
+            finished: UnixMillis(1),
+            code,
+            usage: Usage::default(),
+            items: None,
+        };
+        let sequence = self.truth().outcomes.len() as u64 + 1;
+        self.truth().outcomes.push(Record { sequence, at: UnixMillis(1), outcome, n, is_large: false });
+        self
+    }
+
+    fn done(self, name: &str, n: u64) -> Self {
+        let story = self.submitted(name, order(n)).started("w0", name, 1).ended("w0", name, 1);
+        story.outcome("w0", name, 1, OutcomeKind::Completed, Some(n))
+    }
+
+    fn letter(mut self, name: &str, n: Option<u64>) -> Self {
+        self.truth().letters.push(Letter { skill: skill(), task: task(name), n, is_large: false });
+        self
+    }
+
+    fn transition(mut self, n: u64, from: u32, to: u32) -> Self {
+        let step = StepId::new("each").expect("a name");
+        let decisions = vec![Decision::Start { step, role: Role::default(), from, to }];
+        let run = RunId::new("s0-r1").expect("a name");
+        let transition = Transition { v: 1, n, at: UnixMillis(1), events: Vec::new(), decisions, emitted: 0 };
+        self.truth().transitions.push((run, transition));
+        self
+    }
+
+    /// Exactly these invariants are violated.
+    #[track_caller]
+    fn violates(self, expected: &[&str]) {
+        let verdict = judge(&self.seen);
+        let found: Vec<&str> = verdict.violations.iter().map(|violation| violation.invariant).collect();
+        assert_eq!(found, expected, "{:#?}", verdict.violations);
+    }
+}
+
+#[test]
+fn a_history_in_which_all_is_right_passes() {
+    let dead = Order { n: 2, end: End::Reject, ..Order::default() };
+    let story = Story::new().done("t1", 1).submitted("t2", dead).started("w1", "t2", 1).ended("w1", "t2", 1);
+    let story = story.outcome("w1", "t2", 1, OutcomeKind::Dead, None).letter("t2", Some(2));
+    let story = story.transition(1, 0, 5).transition(2, 5, 9);
+    let counts = judge(&story.seen).counts;
+    assert_eq!((counts.acked, counts.outcomes, counts.dead, counts.letters), (2, 2, 1, 1));
+    story.violates(&[]);
+}
+
+#[test]
+fn an_acknowledged_task_without_an_outcome_is_lost() {
+    Story::new().submitted("t1", order(1)).violates(&["I1 nothing lost"]);
+}
+
+#[test]
+fn a_task_whose_submit_is_unknown_may_have_run_or_not() {
+    let unsure = |story: Story| story.fact("s0", What::Unsure { skill: skill(), task: task("t1"), why: "x".into() });
+    unsure(Story::new().asked("t1", Some(order(1)))).violates(&[]);
+    let ran = unsure(Story::new().asked("t1", Some(order(1)))).started("w0", "t1", 1).ended("w0", "t1", 1);
+    let ran = ran.outcome("w0", "t1", 1, OutcomeKind::Completed, Some(1));
+    assert_eq!(judge(&ran.seen).counts.recovered, 1);
+    ran.violates(&[]);
+}
+
+#[test]
+fn what_nobody_asked_for_is_found() {
+    Story::new().started("w0", "ghost", 1).violates(&["I2 nothing unasked"]);
+    let refused = What::Refused { skill: skill(), task: task("t1"), why: "full".into() };
+    let story = Story::new().asked("t1", Some(order(1))).fact("s0", refused).started("w0", "t1", 1);
+    story.violates(&["I2 nothing unasked"]);
+}
+
+#[test]
+fn a_result_without_a_run_is_found() {
+    let story = Story::new().submitted("t1", order(1));
+    story.outcome("w0", "t1", 1, OutcomeKind::Completed, Some(1)).violates(&["I3 completed only by running"]);
+    let other = Story::new().submitted("t1", order(1)).started("w1", "t1", 1).ended("w1", "t1", 1);
+    other.outcome("w0", "t1", 1, OutcomeKind::Completed, Some(1)).violates(&["I3 completed only by running"]);
+}
+
+#[test]
+fn a_second_outcome_is_found() {
+    let story = Story::new().done("t1", 1).started("w1", "t1", 1).ended("w1", "t1", 1);
+    story.outcome("w1", "t1", 1, OutcomeKind::Completed, Some(1)).violates(&["I4 one outcome"]);
+}
+
+#[test]
+fn a_wrong_result_and_a_wrong_end_are_found() {
+    let ran = |n| Story::new().submitted("t1", order(n)).started("w0", "t1", 1).ended("w0", "t1", 1);
+    ran(1).outcome("w0", "t1", 1, OutcomeKind::Completed, Some(2)).violates(&["I4 the outcome is the right one"]);
+    let dead = ran(1).outcome("w0", "t1", 1, OutcomeKind::Dead, None).letter("t1", Some(1));
+    dead.violates(&["I4 the outcome is the right one"]);
+    ran(1).outcome("w0", "t1", 1, OutcomeKind::Cancelled, None).violates(&["I4 the outcome is the right one"]);
+    let cancelled = ran(1).fact("s0", What::Cancelled { skill: skill(), task: task("t1") });
+    cancelled.outcome("w0", "t1", 1, OutcomeKind::Cancelled, None).violates(&[]);
+}
+
+#[test]
+fn done_and_dead_at_once_is_found() {
+    Story::new().done("t1", 1).letter("t1", Some(1)).violates(&["I5 never both done and dead"]);
+}
+
+#[test]
+fn a_dead_task_has_one_letter_with_its_own_bytes() {
+    let dead = || {
+        let order = Order { n: 7, end: End::Fail, ..Order::default() };
+        let story = Story::new().submitted("t1", order).started("w0", "t1", 3).ended("w0", "t1", 3);
+        story.outcome("w0", "t1", 3, OutcomeKind::Dead, None)
+    };
+    dead().letter("t1", Some(7)).violates(&[]);
+    dead().violates(&["I6 the dead have letters"]);
+    dead().letter("t1", Some(7)).letter("t1", Some(7)).violates(&["I6 the dead have letters"]);
+    dead().letter("t1", Some(8)).violates(&["I6 the dead have letters"]);
+}
+
+#[test]
+fn an_attempt_too_many_is_found() {
+    Story::new().done("t1", 1).started("w0", "t1", 4).violates(&["I11 attempts within their limit"]);
+}
+
+#[test]
+fn a_step_decided_twice_and_a_gap_are_found() {
+    Story::new().transition(1, 0, 5).transition(2, 4, 9).violates(&["I13 steps decided once"]);
+    Story::new().transition(1, 0, 5).transition(3, 5, 9).violates(&["I13 steps decided once"]);
+    Story::new().transition(1, 0, 5).transition(1, 5, 9).violates(&["I13 steps decided once"]);
+}
+
+#[test]
+fn reads_that_no_order_explains_are_found() {
+    let look = |story: Story, asked: u64, found: Option<&str>| {
+        let found = found.map(str::to_owned);
+        story.fact("s1", What::Read { skill: skill(), task: task("t1"), asked, found })
+    };
+    let seen = look(look(Story::new().done("t1", 1), 1, None), 2, Some("w0"));
+    look(seen, 3, Some("w0")).violates(&[]);
+    look(Story::new().done("t1", 1), 1, Some("w9")).violates(&["I4 outcomes are read as they are"]);
+    // Asked at 60, when the answer of the first look had come at 50.
+    let blind = look(look(Story::new().done("t1", 1), 1, Some("w0")), 60, None);
+    blind.violates(&["I4 outcomes are read as they are"]);
+    // Two looks at the same time may see either.
+    look(look(Story::new().done("t1", 1), 1, Some("w0")), 40, None).violates(&[]);
+}
+
+#[test]
+fn a_task_that_overtakes_its_key_is_found() {
+    let keyed = |story: Story, name: &str, n: u64| {
+        let asked = What::Asked { skill: skill(), task: task(name), order: Some(order(n)), key: Some("k".into()) };
+        story.fact("s0", asked).acked(name)
+    };
+    let two = keyed(keyed(Story::new(), "k1", 1), "k2", 2);
+    let right = two.started("w0", "k1", 1).ended("w0", "k1", 1).started("w0", "k2", 1).ended("w0", "k2", 1);
+    let recorded = |story: Story| {
+        let story = story.outcome("w0", "k1", 1, OutcomeKind::Completed, Some(1));
+        story.outcome("w0", "k2", 1, OutcomeKind::Completed, Some(2))
+    };
+    recorded(right).violates(&[]);
+    let two = keyed(keyed(Story::new(), "k1", 1), "k2", 2);
+    let wrong = two.started("w0", "k1", 1).started("w0", "k2", 1).ended("w0", "k1", 1).ended("w0", "k2", 1);
+    recorded(wrong).violates(&["keys run in order"]);
+}
+
+#[test]
+fn servers_that_differ_and_queues_that_are_not_empty_are_found() {
+    let mut story = Story::new().done("t1", 1);
+    let mut other = story.truth().clone();
+    other.server = "server1".to_owned();
+    story.seen.copies.push(other.clone());
+    other.outcomes.clear();
+    story.seen.copies.push(other);
+    story.truth().lanes.push(Lane { name: "q normal".into(), pending: 0, ack_pending: 1 });
+    story.violates(&["replicas hold the same", "I24 everything ends"]);
+}
