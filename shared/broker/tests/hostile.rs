@@ -116,3 +116,57 @@ async fn a_hand_back_over_a_lost_connection_never_comes_late() {
     }
     held.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_of_another_consumer_is_sent_back_and_not_taken() {
+    let server = nova_testkit::NatsServer::start();
+    let (worker, other) = (broker(&server).await, broker(&server).await);
+    for name in ["OWN", "ELSE"] {
+        worker.put_stream(stream(name, &format!("{}.>", name.to_lowercase()))).await.expect("a stream");
+        worker.put_consumer(consumer(name)).await.expect("a consumer");
+    }
+    let mut told = other.listen("_INBOX_hostile.>".into(), None).await.expect("a subscription");
+    let request = |stream: &str, wait| PullRequest { stream: stream.into(), consumer: "c".into(), batch: 1, wait };
+    let nothing = worker.pull(request("OWN", None)).await.expect("a pull").next().await;
+    assert!(nothing.is_none(), "{nothing:?}");
+    // Where it was told that there is nothing; the next pull uses that inbox again.
+    let inbox = loop {
+        let subject = told.next().await.expect("the end of the pull is heard").subject;
+        if subject.rsplit('.').nth(1).is_some_and(|token| token.ends_with('p')) {
+            break subject;
+        }
+    };
+    let mut pull = worker.pull(request("OWN", Some(SOON))).await.expect("a pull");
+    other.publish(Message::new("else.1", "stray"), Expect::Any).await.expect("stored");
+    // As a server would answer that takes itself for the leader of a consumer this inbox once served.
+    let next = Message::new("$JS.API.CONSUMER.MSG.NEXT.ELSE.c", r#"{"batch":1}"#);
+    other.tell(Message { reply: Some(inbox), ..next }).await.expect("sent");
+    let taken = tokio::spawn(async move {
+        loop {
+            match pull.next().await {
+                Some(Ok(PullItem::Delivery(delivery))) => return delivery.body,
+                Some(Ok(PullItem::Heartbeat)) => {}
+                end => panic!("{end:?}"),
+            }
+        }
+    });
+    // Long before its lease ends it can be had again.
+    let again = other.pull(request("ELSE", Some(SOON / 3))).await.expect("a pull").next().await;
+    assert!(matches!(&again, Some(Ok(PullItem::Delivery(stray))) if stray.deliveries == 2), "{again:?}");
+    worker.publish(Message::new("own.1", "own"), Expect::Any).await.expect("stored");
+    assert_eq!(&taken.await.expect("no panic")[..], b"own");
+}
+
+fn consumer(stream: &str) -> ConsumerSpec {
+    ConsumerSpec {
+        stream: stream.into(),
+        name: "c".into(),
+        description: String::new(),
+        filter: format!("{}.>", stream.to_lowercase()),
+        ack_wait: SOON,
+        max_ack_pending: 10,
+        max_waiting: 10,
+        start: Start::First,
+        metadata: Default::default(),
+    }
+}

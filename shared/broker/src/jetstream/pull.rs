@@ -40,6 +40,8 @@ struct Pulling {
     /// `None` once the pull has ended and its inbox serves another.
     inbox: Option<Inbox>,
     what: String,
+    /// Of what its ack subjects tell: `.<stream>.<consumer>.`
+    place: String,
     wanted: usize,
     silence: Duration,
     link: Link,
@@ -73,8 +75,9 @@ impl JetStream {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", request.stream, request.consumer);
         let asked = Outgoing::new(subject, ask.to_string()).with_reply(inbox.subject.as_str());
         self.outbox.send(asked).await.map_err(|_| gone())?;
-        let pulling =
-            Pulling { jetstream: self.clone(), inbox: Some(inbox), what, wanted: request.batch, silence, link };
+        let place = format!(".{}.{}.", request.stream, request.consumer);
+        let inbox = Some(inbox);
+        let pulling = Pulling { jetstream: self.clone(), inbox, what, place, wanted: request.batch, silence, link };
         let items = futures_util::stream::unfold(pulling, |mut pulling| async move {
             let item = pulling.next().await?;
             Some((item, pulling))
@@ -108,6 +111,12 @@ impl Pulling {
         };
         let message = answer?;
         let Some(status) = message.status else {
+            if message.reply.as_deref().is_some_and(|reply| !is_from(reply, &self.place)) {
+                // Meant for an earlier pull of this inbox, from another consumer: two servers that both took themselves for its
+                // leader may bring more than was asked for. Whoever took it would do another skill's task.
+                send_back(&self.jetstream.client, message).await;
+                return Some(Ok(PullItem::Heartbeat));
+            }
             self.wanted -= 1;
             return Some(match delivery(message) {
                 Some(delivery) => Ok(PullItem::Delivery(Box::new(delivery))),
@@ -119,6 +128,12 @@ impl Pulling {
             // No message now, or the wait is over: the pull ends as it should.
             404 | 408 => self.finish(None),
             409 if is_batch_end(message.description.as_deref()) => self.finish(None),
+            // The former leader's last words; what it sent before may be behind them, on another way.
+            409 if is_leader_gone(message.description.as_deref()) => {
+                let given_up = self.inbox.take();
+                self.hand_back(given_up);
+                None
+            }
             503 => self.finish(Some(BrokerError::NotFound { what: self.what.clone() })),
             code => {
                 let description = message.description.unwrap_or_default();
@@ -143,8 +158,7 @@ impl Pulling {
             // For a time and no longer: what goes back may come again to the very request that is given up.
             let end = tokio::time::Instant::now() + LAST_ARRIVALS;
             while let Ok(Some(stray)) = tokio::time::timeout_at(end, inbox.messages.next()).await {
-                let Some(reply) = stray.reply.filter(|reply| reply.starts_with("$JS.ACK.")) else { continue };
-                let _ = client.publish(reply, settle_body(Settle::Nak { delay: Duration::ZERO })).await;
+                send_back(&client, stray).await;
             }
         });
     }
@@ -158,8 +172,33 @@ impl Pulling {
 fn is_batch_end(description: Option<&str>) -> bool {
     description.is_some_and(|text| {
         let text = text.to_ascii_lowercase();
-        text.contains("batch completed") || text.contains("leadership change") || text.contains("server shutdown")
+        text.contains("batch completed")
     })
+}
+
+fn is_leader_gone(description: Option<&str>) -> bool {
+    description.is_some_and(|text| {
+        let text = text.to_ascii_lowercase();
+        text.contains("leadership change") || text.contains("server shutdown")
+    })
+}
+
+/// Whether an ack subject is of a consumer, given as `.<stream>.<consumer>.`; in both forms, see [`Place::parse`].
+fn is_from(ack: &str, place: &str) -> bool {
+    let Some(rest) = ack.strip_prefix("$JS.ACK") else { return false };
+    if rest.starts_with(place) {
+        return true;
+    }
+    // Behind domain and account.
+    let third = rest.match_indices('.').nth(2);
+    third.is_some_and(|(at, _)| rest[at..].starts_with(place))
+}
+
+/// Gives a delivery back that nobody here asked for; it would else wait for its lease to end.
+async fn send_back(client: &async_nats::Client, stray: async_nats::Message) {
+    if let Some(reply) = stray.reply.filter(|reply| reply.starts_with("$JS.ACK.")) {
+        let _ = client.publish(reply, settle_body(Settle::Nak { delay: Duration::ZERO })).await;
+    }
 }
 
 impl Drop for Pulling {
@@ -226,6 +265,18 @@ mod tests {
         assert_eq!(Place::parse("$JS.ACK.dom.hash.S.c.2.7.9.1795370000123456789.5.tok").as_ref(), Some(&place));
         assert_eq!(Place::parse("$JS.ACK.S.c.x.7.9.1.5"), None);
         assert_eq!(Place::parse("other"), None);
+    }
+
+    #[test]
+    fn a_delivery_of_another_consumer_is_known_by_its_ack_subject() {
+        let check = |ack, expect| assert_eq!(is_from(ack, ".S.c."), expect, "{ack}");
+        check("$JS.ACK.S.c.2.7.9.1795370000123456789.5", true);
+        check("$JS.ACK.dom.hash.S.c.2.7.9.1795370000123456789.5.tok", true);
+        check("$JS.ACK.S.cc.2.7.9.1795370000123456789.5", false);
+        check("$JS.ACK.T.c.2.7.9.1795370000123456789.5", false);
+        check("$JS.ACK.dom.hash.S.d.2.7.9.1795370000123456789.5.tok", false);
+        check("$JS.ACK", false);
+        check("other.S.c.1", false);
     }
 
     #[test]
