@@ -137,6 +137,10 @@ impl Submit {
     }
 }
 
+/// How often, and with which pauses, a queue that has no leader is tried again: elections take 4 to 9 s.
+const LEADER_TRIES: u32 = 24;
+const LEADER_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// The broker has the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
@@ -229,7 +233,7 @@ impl Client {
         let Prepared { task, skill, priority, mut headers, body } = prepared;
         headers.set(name::MSG_ID, task.to_string());
         let tries = self.inner.options.receipt_tries.max(1);
-        let mut sent = 1;
+        let (mut sent, mut refused) = (1, 0);
         loop {
             let subject = subject::task_for(&skill, priority, &headers);
             let message = Message::new(subject, body.clone()).with_headers(headers.clone());
@@ -248,6 +252,18 @@ impl Client {
                 Err(PublishError::Unknown { .. }) if sent < tries => {
                     tracing::warn!(task = %task, skill = %skill, sent, "no receipt for a submit: sending it again");
                     sent += 1;
+                }
+                // While a replicated queue has no leader nobody answers for it, as if it were not there.
+                Err(PublishError::NoStream { .. })
+                    if refused < LEADER_TRIES && self.has_queue(&skill, &headers).await =>
+                {
+                    tracing::warn!(task = %task, skill = %skill, "the queue has no leader: submitting again");
+                    refused += 1;
+                    tokio::time::sleep(LEADER_PAUSE).await;
+                }
+                // An earlier try may be stored, whatever is said of the last one.
+                Err(source) if sent > 1 => {
+                    return Err(SubmitError::NoReceipt { task, skill, source: Box::new(source) });
                 }
                 Err(error) => return Err(self.explain_refusal(task, skill, error).boxed().await),
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nova_broker::{BlobError, PublishError};
 use nova_types::{Skill, TaskId, codes};
-use nova_wire::{DecodeError, assets};
+use nova_wire::{DecodeError, Headers, assets, name};
 
 use crate::error::list;
 use crate::{Client, KeyStoreError, QueueView};
@@ -189,6 +189,14 @@ fn known_skills(known: Option<&[Skill]>) -> String {
 const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 
 impl Client {
+    /// Whether a queue is there that takes such a task; not where that cannot be read.
+    pub(crate) async fn has_queue(&self, skill: &Skill, headers: &Headers) -> bool {
+        let queue = self.inner.broker.stream(assets::tasks_stream(skill));
+        let queue = tokio::time::timeout(EXPLAIN_WITHIN, queue).await.ok().and_then(Result::ok).flatten();
+        // A queue makes something of subjects when it is keyed, and only then.
+        queue.is_some_and(|queue| headers.get(name::KEY).is_none() || queue.spec.transform.is_some())
+    }
+
     /// Turns the broker's refusal into what a submitter can act on.
     pub(crate) async fn explain_refusal(&self, task: TaskId, skill: Skill, source: PublishError) -> SubmitError {
         match source {

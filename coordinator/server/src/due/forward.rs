@@ -41,6 +41,11 @@ impl Forward {
             Err(error) => error,
         };
         match &error {
+            // While a replicated queue has no leader nobody answers for it, as if it were not there.
+            PublishError::NoStream { .. } if !self.is_missing(skill, key.is_some()).await => {
+                tracing::warn!(task = %id, %skill, "due task waits for its queue");
+                Settle::Nak { delay: RETRY }
+            }
             PublishError::NoStream { .. } => {
                 self.refuse(source, skill, id, codes::BAD_SUBJECT, "its skill has no queue").await
             }
@@ -53,6 +58,14 @@ impl Forward {
                 tracing::warn!(task = %id, %skill, %error, "due task is not known to be in its queue");
                 Settle::Nak { delay: RETRY }
             }
+        }
+    }
+
+    /// Whether there surely is no queue for it.
+    async fn is_missing(&self, skill: &Skill, is_keyed: bool) -> bool {
+        match self.parts.broker.stream(assets::tasks_stream(skill)).await {
+            Ok(queue) => queue.is_none_or(|queue| is_keyed && queue.spec.transform.is_none()),
+            Err(_) => false,
         }
     }
 

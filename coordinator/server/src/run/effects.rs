@@ -132,6 +132,11 @@ impl Doer<'_> {
             Sent::NoStream => {
                 let queue = self.shared.parts.broker.stream(assets::tasks_stream(&order.skill)).await?;
                 let (code, why) = match queue {
+                    // While a replicated queue has no leader nobody answers for it, as if it were not there.
+                    Some(queue) if key.is_none() || queue.spec.transform.is_some() => {
+                        let subject = subject::task_of(&order.skill, order.priority, key.as_ref());
+                        return Err(Halted::Refused(PublishError::NoStream { subject }));
+                    }
                     Some(_) => (codes::UNSUPPORTED, format!("skill `{}` is not provisioned for keys", order.skill)),
                     None => ("unknown_skill", format!("no skill `{}` is provisioned", order.skill)),
                 };

@@ -97,7 +97,8 @@ impl Member {
                 ),
             _ => command.env("NOVA__COORDINATOR__ID", &self.name),
         };
-        command.env("NOVA_FAILPOINT_MARK", self.home.join("marks"));
+        // A trace of each panic on order would take a debug build longer than its task may.
+        command.env("RUST_BACKTRACE", "0").env("NOVA_FAILPOINT_MARK", self.home.join("marks"));
         command.envs(more.iter().map(|(key, value)| (*key, value)));
         self.forget();
         self.process = Some(Process::spawn(&self.name, command));
