@@ -36,6 +36,11 @@ impl Fleet {
     pub async fn on(server: NatsServer) -> Self {
         let broker = connect(&server.url(), "e2e").await;
         provision(&broker).await;
+        Self::over(server, broker)
+    }
+
+    /// A server as it is, with a connection to it.
+    pub fn over(server: NatsServer, broker: BrokerRef) -> Self {
         Self { server, broker, processes: Vec::new() }
     }
 
