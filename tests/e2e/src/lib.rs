@@ -1,5 +1,6 @@
 //! A fleet for tests: a real nats-server, provisioned, with real worker and coordinator processes.
 
+pub mod command;
 pub mod users;
 
 use std::path::PathBuf;

@@ -2,64 +2,22 @@
 //! had ended never runs again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use nova_broker::jetstream::{self, JetStream, Options, SnapshotHead};
-use nova_broker::{Broker, BrokerRef, Expect, Message, Scan, Stored};
+use nova_broker::{BrokerRef, Expect, Message, PullRequest, Scan, Stored};
 use nova_client::{Client, Submit};
-use nova_e2e::{Fleet, PATIENCE, binary, provision};
-use nova_testkit::{NatsCluster, NatsServer, wait_until};
+use nova_e2e::command::{nova, text};
+use nova_e2e::{Fleet, PATIENCE, provision};
+use nova_testkit::{NatsServer, wait_until};
 use nova_types::{OutcomeKind, Skill, TaskId, run_skill};
 use nova_wire::{Headers, ScheduleSpec, assets, name};
 use nova_workflow::{Plan, Workflow};
 use serde_json::{Value, json};
-
-/// How a command ended.
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{self:?}");
-        self
-    }
-
-    #[track_caller]
-    fn says(self, words: &str) -> Self {
-        assert!(self.stderr.contains(words), "no `{words}` in {self:?}");
-        self
-    }
-
-    fn rows(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON object per line")).collect()
-    }
-}
-
-/// Runs `nova` against a server, beside what else this test does.
-async fn nova(url: &str, args: &[&str], env: &[(&str, &str)]) -> Ran {
-    let mut command = Command::new(binary("nova"));
-    command.args(args).env_clear().env("NATS_URL", url).env("PATH", "/usr/bin:/bin").envs(env.iter().copied());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it is joined").expect("it runs");
-    Ran {
-        code: output.status.code().expect("no signal ended it"),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a plain path")
-}
 
 fn skill(name: &str) -> Skill {
     Skill::new(name).expect("a valid skill")
@@ -307,7 +265,9 @@ async fn a_fleet_at_work_is_restored_into_an_empty_broker() {
     }
     for n in 0..20 {
         let name = format!("waiting{n}");
-        assert_eq!(marks[&name], 1 + already.get(&name).copied().unwrap_or(0).min(1), "{name}: {already:?} {marks:?}");
+        let had_ended = kept.iter().any(|stored| stored.subject == format!("nova.outcome.shell.b.{name}"));
+        let before = already.get(&name).copied().unwrap_or(0);
+        assert_eq!(marks[&name], before + usize::from(!had_ended), "{name}: {already:?} {marks:?}");
     }
     assert!(marks.contains_key("300000"), "the payload was read: {marks:?}");
     let ended = all_of(&new.broker, assets::OUTCOMES, "nova.outcome.>").await;
@@ -369,168 +329,41 @@ async fn a_task_whose_outcome_is_restored_and_whose_ack_is_not_never_runs_again(
     begins_with(&[new.outcome("shell", "b.one").await.1], &[ended]);
 }
 
-/// A small backup in a folder of `home`, and a copy of it under a name.
-async fn small_backup(home: &Path) -> PathBuf {
-    let fleet = Fleet::start().await;
-    for n in 0..10 {
-        fleet.request("nova.task.echo", &[("Nats-Msg-Id", &format!("b.t{n}"))], "1").await;
-    }
-    let folder = home.join("whole");
-    nova(&fleet.server.url(), &["backup", text(&folder)], &[]).await.exits(0);
-    nova(&fleet.server.url(), &["backup", text(&folder)], &[]).await.exits(2).says("is not empty");
-    folder
-}
-
-fn copy(whole: &Path, name: &str) -> PathBuf {
-    let to = whole.with_file_name(name);
-    std::fs::create_dir(&to).expect("made");
-    for entry in std::fs::read_dir(whole).expect("listed") {
-        let entry = entry.expect("listed");
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
-    }
-    to
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_whole_backup_is_refused_and_leaves_no_trace() {
+async fn a_backup_older_than_its_outcomes_runs_nothing_again() {
     let home = tempfile::tempdir().expect("a folder");
-    let whole = small_backup(home.path()).await;
-    let server = NatsServer::start();
-    let broker = connect(&server).await;
-    let file = "NOVA_OUTCOMES.snapshot";
-    let spoil = |name: &str, how: &dyn Fn(&Path)| {
-        let folder = copy(&whole, name);
-        how(&folder);
-        folder
-    };
-    let write = |folder: &Path, name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).expect("written");
-    let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).expect("read");
-    let cases = [
-        (
-            spoil("damaged", &|folder| {
-                let mut bytes = read(folder, file);
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
-                write(folder, file, &bytes);
-            }),
-            5,
-            "NOVA_OUTCOMES.snapshot is damaged",
-        ),
-        (
-            spoil("cut", &|folder| {
-                let bytes = read(folder, file);
-                write(folder, file, &bytes[..bytes.len() - 1]);
-            }),
-            5,
-            "and not",
-        ),
-        (
-            spoil("missing", &|folder| std::fs::remove_file(folder.join(file)).expect("removed")),
-            5,
-            "NOVA_OUTCOMES.snapshot is missing",
-        ),
-        (
-            spoil("unfinished", &|folder| std::fs::remove_file(folder.join("manifest.json")).expect("removed")),
-            4,
-            "holds no whole backup",
-        ),
-        (
-            spoil("newer", &|folder| {
-                let manifest = String::from_utf8(read(folder, "manifest.json")).expect("text");
-                write(folder, "manifest.json", manifest.replace("\"format\": 1", "\"format\": 2").as_bytes());
-            }),
-            5,
-            "it has format 2, and this version of nova reads up to 1",
-        ),
-        (
-            spoil("altered", &|folder| {
-                let manifest = String::from_utf8(read(folder, "manifest.json")).expect("text");
-                write(
-                    folder,
-                    "manifest.json",
-                    manifest.replace("\"discard\": \"new\"", "\"discard\": \"old\"").as_bytes(),
-                );
-            }),
-            5,
-            "it is not as it was written",
-        ),
-        (home.path().join("nothing"), 4, "holds no whole backup"),
-    ];
-    for (folder, code, words) in cases {
-        nova(&server.url(), &["restore", text(&folder)], &[]).await.exits(code).says(words);
-        assert_eq!(broker.streams(String::new()).await.expect("listed"), [], "{words}");
+    let (folder, done) = (home.path().join("backup"), home.path().join("done"));
+    let old = Fleet::start().await;
+    // Outcomes that are kept for seconds, so that the backup is older soon.
+    let mut spec = old.broker.stream(assets::OUTCOMES.to_owned()).await.expect("read").expect("it is there").spec;
+    (spec.max_age, spec.duplicate_window) = (Duration::from_secs(5), Duration::from_secs(1));
+    old.broker.put_stream(spec.clone()).await.expect("changed");
+    // One has ended and was not acked yet when its worker died; one was on its way and has not ended.
+    let boss = client(&old);
+    for name in ["ended", "open"] {
+        boss.submit(mark(name, &done, "")).await.expect("submitted");
     }
-    nova("nats://127.0.0.1:1", &["restore", text(&whole), "--verify"], &[])
-        .await
-        .exits(0)
-        .says("are as they were written");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_holds_a_fleet_is_not_written_to() {
-    let home = tempfile::tempdir().expect("a folder");
-    let whole = small_backup(home.path()).await;
-    let fleet = Fleet::start().await;
-    let before = fleet.snapshot().await;
-    let refused = nova(&fleet.server.url(), &["restore", text(&whole)], &[]).await.exits(5);
-    refused.says("the broker is not empty: it has NOVA_ATTEMPTS, NOVA_CONTROL");
-    assert_eq!(fleet.snapshot().await, before);
-    let empty = NatsServer::start();
-    let folder = home.path().join("of-nothing");
-    nova(&empty.url(), &["backup", text(&folder)], &[]).await.exits(4).says("there is nothing to back up");
-    assert!(!folder.exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_operator_may_back_up_and_restore_and_a_viewer_may_not() {
-    let home = tempfile::tempdir().expect("a folder");
-    let (folder, denied) = (home.path().join("backup"), home.path().join("denied"));
-    let fleet = Fleet::with_users().await;
-    let boss = [("NATS_USER", "boss"), ("NATS_PASSWORD", "secret-of-boss")];
-    let taken = nova(&fleet.server.url(), &["backup", text(&folder)], &boss).await.exits(0);
-    assert!(!taken.stderr.contains("the server says"), "{taken:?}");
-    let before = fleet.snapshot().await;
-    let viewer = [("NATS_USER", "v1"), ("NATS_PASSWORD", "secret-of-v1")];
-    let refused = nova(&fleet.server.url(), &["backup", text(&denied)], &viewer).await;
-    assert_ne!(refused.code, 0, "{refused:?}");
-    assert!(!denied.join("manifest.json").exists());
-    assert_eq!(fleet.snapshot().await, before);
-    for stream in fleet.broker.streams(String::new()).await.expect("listed") {
-        fleet.broker.delete_stream(stream.spec.name).await.expect("deleted");
-    }
-    let restored = nova(&fleet.server.url(), &["restore", text(&folder)], &boss).await.exits(0);
-    assert!(!restored.stderr.contains("the server says"), "{restored:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backup_of_three_servers_goes_into_one() {
-    let home = tempfile::tempdir().expect("a folder");
-    let folder = home.path().join("backup");
-    let cluster = NatsCluster::try_start(3).expect("three servers");
-    let url = cluster.url();
-    // That they have found one another takes a moment, in which streams are refused.
-    wait_until("a cluster that takes streams", PATIENCE, || async {
-        let applied = nova(&url, &["provision", "apply", "--profile", "replicated"], &[]).await;
-        (applied.code == 0).then_some(())
+    let request = PullRequest { stream: "NOVA_TASKS_shell".into(), consumer: "normal".into(), batch: 2, wait: None };
+    let taken: Vec<_> = old.broker.pull(request).await.expect("asked").collect().await;
+    assert_eq!(taken.len(), 2, "{taken:?}");
+    let header = "completed;task=\"b.ended\";skill=\"shell\";attempt=1;finished=5";
+    let outcome =
+        Message::new("nova.outcome.shell.b.ended", "1").with_headers(Headers::new().with(name::OUTCOME, header));
+    old.broker.publish(outcome, Expect::NOTHING).await.expect("stored");
+    nova(&old.server.url(), &["backup", text(&folder)], &[]).await.exits(0);
+    wait_until("the outcome to expire", PATIENCE, || async {
+        (old.broker.stream(assets::OUTCOMES.to_owned()).await.ok()??.messages == 0).then_some(())
     })
     .await;
-    for n in 0..20 {
-        nova(&url, &["submit", "echo", &n.to_string(), "--id", &format!("b.t{n}")], &[]).await.exits(0);
-    }
-    nova(&url, &["backup", text(&folder)], &[]).await.exits(0);
-    drop(cluster);
+    drop(old);
+
     let server = NatsServer::start();
-    let refused = nova(&server.url(), &["restore", text(&folder)], &[]).await.exits(5);
-    refused.says("--profile durable");
-    let broker = connect(&server).await;
-    assert_eq!(broker.streams(String::new()).await.expect("listed"), []);
-    nova(&server.url(), &["restore", text(&folder), "--profile", "durable"], &[]).await.exits(0);
-    nova(&server.url(), &["provision", "apply"], &[]).await.exits(0);
-    nova(&server.url(), &["provision", "check"], &[]).await.exits(0).says("profile durable");
+    let restored = nova(&server.url(), &["restore", text(&folder)], &[]).await.exits(0);
+    restored.says("1 tasks that had ended were taken out");
     let mut new = fleet_on(server).await;
-    new.worker("echo", "w1", &[]).await;
-    for n in 0..20 {
-        let (outcome, _) = new.outcome("echo", &format!("b.t{n}")).await;
-        assert_eq!(outcome.kind, OutcomeKind::Completed);
-    }
+    let kept = new.broker.stream(assets::OUTCOMES.to_owned()).await.expect("read").expect("it is there").spec;
+    assert_eq!(kept.max_age, spec.max_age, "outcomes age again");
+    new.worker("shell", "w1", &[("NOVA__SHELL__ALLOW_ALL", "true")]).await;
+    new.drained("shell").await;
+    assert_eq!(marks(&done), [("open".to_owned(), 1)].into());
 }
