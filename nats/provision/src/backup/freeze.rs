@@ -187,7 +187,13 @@ fn position(info: &ConsumerInfo) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+    use nova_broker::memory::MemoryBroker;
+    use nova_broker::{AckToken, Expect, Message, PullItem, PullRequest, Settle};
+    use nova_types::UnixMillis;
+
     use super::*;
+    use crate::{ApplyOptions, Catalogue, Options, Profile, apply, desired};
 
     #[test]
     fn only_what_moves_runs_and_due_tasks_is_paused() {
@@ -203,5 +209,51 @@ mod tests {
         ] {
             assert_eq!(is_mailbox(stream, consumer), verdict, "{stream}/{consumer}");
         }
+    }
+
+    /// A provisioned broker with one due task handed out and not acked, and its ack.
+    async fn ground() -> (MemoryBroker, AckToken) {
+        let broker = MemoryBroker::new();
+        let options = Options { profile: Profile::Fast, now: UnixMillis(1_800_000_000_000) };
+        let wanted = desired(&Catalogue::built_in(), options);
+        apply(&broker, &wanted, ApplyOptions::default(), |_| {}).await.expect("applied");
+        let due = Message::new("nova.due.echo.normal", "1");
+        broker.publish(due, Expect::Any).await.expect("stored");
+        let (stream, consumer) = (assets::SCHEDULES.to_owned(), assets::DUE_CONSUMER.to_owned());
+        let pull = broker.pull(PullRequest { stream, consumer, batch: 1, wait: None }).await.expect("asked");
+        let taken: Vec<_> = pull.collect().await;
+        let Some(Ok(PullItem::Delivery(delivery))) = taken.into_iter().next() else { panic!("nothing came") };
+        (broker, delivery.token)
+    }
+
+    async fn pause_of(broker: &MemoryBroker, stream: &str, name: &str) -> Option<UnixMillis> {
+        let info = broker.consumer(stream.to_owned(), name.to_owned()).await.expect("read");
+        info.expect("it is there").pause.until
+    }
+
+    #[tokio::test]
+    async fn mailboxes_are_shut_for_a_while_and_opened_again_but_for_those_a_person_shut() {
+        let (broker, _held) = ground().await;
+        let queue = "NOVA_TASKS_nova-run";
+        let wish = PauseState { until: Some(UnixMillis(9_000_000_000_000)) };
+        broker.pause_consumer(queue.to_owned(), "high".to_owned(), wish).await.expect("paused");
+        // A due task that nobody acks, such as one whose queue is full, does not keep a backup from being taken.
+        let freeze = Freeze::begin(&broker).await.expect("at rest");
+        assert!(pause_of(&broker, assets::SCHEDULES, assets::DUE_CONSUMER).await.is_some());
+        assert!(pause_of(&broker, queue, "normal").await.is_some());
+        assert_eq!(pause_of(&broker, "NOVA_TASKS_echo", "normal").await, None, "tasks go on");
+        freeze.verify().await.expect("nothing moved");
+        freeze.end().await;
+        assert_eq!(pause_of(&broker, assets::SCHEDULES, assets::DUE_CONSUMER).await, None);
+        assert_eq!(pause_of(&broker, queue, "high").await, wish.until);
+    }
+
+    #[tokio::test]
+    async fn an_ack_between_two_packs_is_noticed() {
+        let (broker, held) = ground().await;
+        let freeze = Freeze::begin(&broker).await.expect("at rest");
+        broker.settle(&held, Settle::Ack).await.expect("told");
+        let moved = freeze.verify().await.expect_err("it moved");
+        assert!(moved.to_string().contains("NOVA_SCHEDULES/coordinator-due moved"), "{moved}");
     }
 }
