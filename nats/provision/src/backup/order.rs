@@ -78,10 +78,12 @@ pub(super) fn restore_rank(stream: &str) -> u8 {
     }
 }
 
-/// Whether a key may be written anew while its stream is packed, so that it is in the pack neither as it was nor as it is:
-/// then what came meanwhile is kept beside the pack.
+/// Whether something may go while its stream is packed and come again behind the pack's end, so that it is in the pack
+/// neither as it was nor as it is: a key that is written anew, a schedule that fires. Then what came meanwhile is kept
+/// beside the pack.
 pub(super) fn has_tail(info: &StreamInfo) -> bool {
-    info.spec.max_messages_per_subject == 1 && Turn::of(&info.spec.name) != Turn::Presence
+    let is_rewritten = info.spec.max_messages_per_subject == 1 || info.spec.name == assets::SCHEDULES;
+    is_rewritten && Turn::of(&info.spec.name) != Turn::Presence
 }
 
 #[cfg(test)]
@@ -157,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn buckets_and_cancels_have_tails() {
+    fn buckets_cancels_and_schedules_have_tails() {
         let tailed: Vec<String> = all().into_iter().filter(has_tail).map(|info| info.spec.name).collect();
-        assert_eq!(tailed, ["NOVA_CONTROL", "KV_nova-config", "KV_nova-keys", "KV_nova-workflows"]);
+        assert_eq!(tailed, ["NOVA_SCHEDULES", "NOVA_CONTROL", "KV_nova-config", "KV_nova-keys", "KV_nova-workflows"]);
     }
 }

@@ -164,7 +164,7 @@ impl Maker<'_> {
             let (found, wanted) = (info.last_sequence, packed.last_sequence);
             return Err(RestoreError::Short { stream: name.clone(), found, wanted });
         }
-        let tail = tail::write(self.broker, self.tail(packed)?).await;
+        let tail = tail::write(self.broker, name, self.tail(packed)?).await;
         tail.map_err(|source| RestoreError::Tail { stream: name.clone(), source })?;
         self.look(name).await
     }
