@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::root::Global;
 
+mod backup;
 mod bench;
 mod cancel;
 mod check;
@@ -17,6 +18,7 @@ mod demo;
 mod dev;
 mod provision;
 mod queue;
+mod restore;
 mod review;
 mod run;
 mod schedule;
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Skill(skill::Command),
     #[command(subcommand)]
     Provision(provision::Command),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Completion(completion::Args),
 }
 
@@ -89,6 +93,8 @@ impl Command {
             Self::Bench(args) => online(global, out, |cx| bench::run(cx, args)),
             Self::Skill(command) => skill::run(&out, command),
             Self::Provision(command) => provision::run(global, out, command),
+            Self::Backup(args) => online(global, out, |cx| backup::run(cx, args)),
+            Self::Restore(args) => restore::run(global, out, args),
             Self::Completion(args) => completion::run(&out, &args),
         }
     }

@@ -9,7 +9,8 @@ mod resolve;
 
 use std::sync::Arc;
 
-use nova_broker::{BrokerError, BrokerRef, jetstream};
+use nova_broker::jetstream::JetStream;
+use nova_broker::{BrokerError, jetstream};
 use nova_types::{Name, Scope};
 
 pub(crate) use resolve::{Target, resolve};
@@ -45,7 +46,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// A failure that says which address was tried, where it came from, and how to start a fleet of one's own.
-pub(crate) async fn connect(target: &Target, out: &Out) -> Result<BrokerRef, Failure> {
+pub(crate) async fn connect(target: &Target, out: &Out) -> Result<JetStream, Failure> {
     let complaints = out.clone();
     let options = jetstream::Options {
         credentials: target.credentials.clone(),
@@ -55,7 +56,7 @@ pub(crate) async fn connect(target: &Target, out: &Out) -> Result<BrokerRef, Fai
         ..jetstream::Options::new(&target.url, &target.name)
     };
     match jetstream::connect(options).await {
-        Ok(broker) => Ok(Arc::new(broker)),
+        Ok(jetstream) => Ok(jetstream),
         Err(error @ BrokerError::OldServer { .. }) => Err(error.into()),
         Err(error) => {
             let causes = crate::failure::chain(&error).split_off(1).join(": ");

@@ -1,7 +1,10 @@
 //! What a command that speaks to the fleet is given.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use nova_broker::BrokerRef;
+use nova_broker::jetstream::JetStream;
 use nova_client::{Client, ClientOptions};
 use nova_types::Scope;
 
@@ -19,15 +22,23 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Cx {
     pub(crate) out: Out,
     pub(crate) client: Client,
+    /// The same connection, for what only a real broker has.
+    pub(crate) jetstream: JetStream,
     pub(crate) target: Target,
 }
 
 impl Cx {
     async fn connect(global: &Global, out: Out) -> Result<Self, Failure> {
         let target = resolve(&global.connection, &environment)?;
-        let broker = connect(&target, &out).await?;
+        let jetstream = connect(&target, &out).await?;
         let scope = target.scope.clone().unwrap_or_else(Client::random_scope);
-        Ok(Self { out, client: Client::new(broker, scope), target })
+        Ok(Self::over(jetstream, scope, target, out))
+    }
+
+    /// What a command is given over a connection.
+    pub(crate) fn over(jetstream: JetStream, scope: Scope, target: Target, out: Out) -> Self {
+        let broker: BrokerRef = Arc::new(jetstream.clone());
+        Self { out, client: Client::new(broker, scope), jetstream, target }
     }
 
     /// A client that searches queues to their end, for orders that mean every task.

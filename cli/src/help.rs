@@ -10,7 +10,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Tasks", &["submit", "wait", "show", "watch", "why", "cancel", "task"]),
     ("Workflows", &["workflow", "run"]),
     ("Fleet", &["queue", "dead", "schedule", "worker", "check", "bench"]),
-    ("Set up", &["skill", "provision", "completion"]),
+    ("Set up", &["skill", "provision", "backup", "restore", "completion"]),
 ];
 
 /// What the process's exit code says.

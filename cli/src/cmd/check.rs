@@ -116,9 +116,8 @@ async fn examine(global: &Global, out: &Out, args: &Args) -> Report {
     // Whether the server is there is the first thing to know, so that is told as a status and not as a failure.
     match connect(&target, out).await {
         Err(failure) => report.add(Status::Critical, Item::Connection, says(failure)),
-        Ok(broker) => {
-            let client = nova_client::Client::new(broker, nova_client::Client::random_scope());
-            let cx = Cx { out: out.clone(), client, target };
+        Ok(jetstream) => {
+            let cx = Cx::over(jetstream, nova_client::Client::random_scope(), target, out.clone());
             look::all(&cx, args, &mut report).await;
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn run(global: &Global, out: Out, command: Command) -> Result<Exit, F
 
 /// What the broker is to look like.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     #[command(flatten)]
     skills: SkillsArg,
     /// fast, durable or replicated [default: what the broker has, else fast]
@@ -48,8 +48,13 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// The profile that was asked for.
+    pub(crate) fn profile(&self) -> Option<Profile> {
+        self.profile
+    }
+
     /// The assets that are wanted, and the profile they are for.
-    pub(super) async fn assets(&self, cx: &Cx) -> Result<(Vec<Asset>, Profile), Failure> {
+    pub(crate) async fn assets(&self, cx: &Cx) -> Result<(Vec<Asset>, Profile), Failure> {
         let catalogue = self.skills.all()?;
         let profile = match self.profile {
             Some(profile) => profile,

@@ -2,6 +2,7 @@
 
 use nova_broker::{BrokerError, PublishError};
 use nova_client::{KeyStoreError, PutError, QueryError, RedriveError, ScheduleError, SubmitError, WaitError};
+use nova_provision::backup::{BackupError, FolderError, RestoreError};
 use nova_provision::{ApplyError, PlanError, SkillFileError};
 
 use super::Failure;
@@ -193,6 +194,80 @@ impl From<ApplyError> for Failure {
             | ApplyError::Step { source, .. } => broker_exit(source),
         };
         made("provision", error, how).help("what was done stays; apply again to go on")
+    }
+}
+
+fn folder_exit(error: &FolderError) -> (Exit, Option<&'static str>) {
+    match error {
+        FolderError::NotEmpty { .. } => (Exit::USAGE, Some("a backup needs a folder of its own: name another one")),
+        FolderError::NoManifest { .. } => (
+            Exit::NOT_FOUND,
+            Some("name the folder that `nova backup` was given; one that was not finished cannot be used"),
+        ),
+        FolderError::Manifest { .. } => {
+            (Exit::REFUSED, Some("a later format needs a later nova; else take another backup"))
+        }
+        FolderError::Missing { .. }
+        | FolderError::Size { .. }
+        | FolderError::Damaged { .. }
+        | FolderError::Line { .. } => {
+            (Exit::REFUSED, Some("nothing was restored from it: copy the folder again, or take another backup"))
+        }
+        FolderError::Io { .. } => (Exit::FAILURE, None),
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        let how = folder_exit(&error);
+        made("backup_folder", error, how)
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let how = match &error {
+            BackupError::Folder(source) => folder_exit(source),
+            BackupError::Nothing { .. } => (Exit::NOT_FOUND, Some(PROVISION)),
+            BackupError::List(source) | BackupError::Pack { source, .. } | BackupError::Pause { source, .. } => {
+                broker_exit(source)
+            }
+            BackupError::Restless { .. } => {
+                (Exit::TIMED_OUT, Some("see what coordinators are at: their log, nova run ls"))
+            }
+            BackupError::Moved { .. } => (Exit::FAILURE, Some("two backups at once do that: try again, one at a time")),
+        };
+        let is_begun =
+            !matches!(error, BackupError::Folder(FolderError::NotEmpty { .. }) | BackupError::Nothing { .. });
+        let failure = made("backup", error, how);
+        if is_begun {
+            failure.help("what is in the folder is no backup: name another one, or remove it")
+        } else {
+            failure
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        let how = match &error {
+            RestoreError::Folder(source) => folder_exit(source),
+            RestoreError::Look(source) | RestoreError::Settle { source, .. } => broker_exit(source),
+            RestoreError::Occupied { .. } => {
+                (Exit::REFUSED, Some("restore into a server without any of these; what is in its way: nats stream ls"))
+            }
+            RestoreError::OldServer { .. } => {
+                (Exit::REFUSED, Some("restore into a server of that version or a later one"))
+            }
+            RestoreError::Stream { source: BrokerError::Refused { .. }, .. } => (
+                Exit::REFUSED,
+                Some("more servers than there are: --profile durable; more bytes than there are: raise max_file_store"),
+            ),
+            RestoreError::Stream { source, .. } => broker_exit(source),
+            RestoreError::Tail { source, .. } => publish_exit(source),
+            RestoreError::Short { .. } | RestoreError::Ahead { .. } => (Exit::FAILURE, None),
+        };
+        made("restore", error, how)
     }
 }
 

@@ -15,6 +15,7 @@ mod show;
 
 pub use apply::{ApplyError, ApplyOptions, Held, Progress, Report, apply};
 pub use differ::{FieldChange, Harm};
+pub(crate) use observe::PREFIXES;
 pub use observe::{Observed, PlanError, current_profile};
 pub use show::Row;
 

@@ -14,6 +14,7 @@ mod outbox;
 mod publish;
 mod pull;
 mod read;
+mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 use self::outbox::{Closed, Outbox, Outgoing};
 pub use connect::{Credentials, OLDEST_SERVER, OnComplaint, Options, connect};
+pub use snapshot::{OLDEST_SNAPSHOTS, Pieces, Restoring, SnapshotHead, Snapshots};
 
 use crate::{
     AckToken, Broker, BrokerError, Connection, ConsumerInfo, ConsumerSpec, Expect, Inspected, Listener, Message,

@@ -1,5 +1,6 @@
 //! A fleet for tests: a real nats-server, provisioned, with real worker and coordinator processes.
 
+pub mod command;
 pub mod users;
 
 use std::path::PathBuf;
@@ -36,6 +37,11 @@ impl Fleet {
     pub async fn on(server: NatsServer) -> Self {
         let broker = connect(&server.url(), "e2e").await;
         provision(&broker).await;
+        Self::over(server, broker)
+    }
+
+    /// A server as it is, with a connection to it.
+    pub fn over(server: NatsServer, broker: BrokerRef) -> Self {
         Self { server, broker, processes: Vec::new() }
     }
 

@@ -9,7 +9,7 @@ use super::{AssetId, about};
 use crate::{Asset, Profile};
 
 /// The names under which Nova looks for streams of its own.
-const PREFIXES: [&str; 3] = ["NOVA_", "KV_nova-", "OBJ_nova-"];
+pub(crate) const PREFIXES: [&str; 3] = ["NOVA_", "KV_nova-", "OBJ_nova-"];
 
 /// A broker that could not be looked at.
 #[derive(Debug, thiserror::Error)]

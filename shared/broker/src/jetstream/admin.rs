@@ -18,12 +18,24 @@ impl JetStream {
         self.api_within(what, subject, body, ANSWER).await
     }
 
-    async fn api_within(&self, what: &str, subject: String, body: Value, wait: Duration) -> Result<Value, BrokerError> {
+    /// The same for what takes the broker longer.
+    pub(super) async fn api_within(
+        &self,
+        what: &str,
+        subject: String,
+        body: Value,
+        wait: Duration,
+    ) -> Result<Value, BrokerError> {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let answer: NatsMessage = self.request(what, Message::new(subject, body), wait).await?;
         if is_no_responders(&answer) {
             return Err(BrokerError::NotFound { what: format!("JetStream on the server, asked for {what},") });
         }
+        self.understand_answer(what, &answer)
+    }
+
+    /// An answer of the broker's API, an error part turned into an error.
+    pub(super) fn understand_answer(&self, what: &str, answer: &NatsMessage) -> Result<Value, BrokerError> {
         let value: Value = serde_json::from_slice(&answer.payload)
             .map_err(|error| BrokerError::Garbled { what: what.to_owned(), source: error.into() })?;
         let Some(error) = value.get("error") else { return Ok(value) };

@@ -193,7 +193,7 @@ fn reconnect_delay(attempts: usize, random: f64) -> Duration {
     whole / 2 + (whole / 2).mul_f64(random)
 }
 
-fn is_new_enough(version: &str, oldest: &str) -> bool {
+pub(super) fn is_new_enough(version: &str, oldest: &str) -> bool {
     let parts = |text: &str| -> Vec<u64> {
         // A pre-release such as 2.15.0-RC.1 counts as its release.
         text.split(['.', '-']).take(3).map(|part| part.parse().unwrap_or(0)).collect()
