@@ -1,13 +1,17 @@
 # `make help` lists what can be done. Needs Rust, make and Python with pip; everything else is installed by `make setup`.
 .POSIX:
-.PHONY: help setup build demo test check fmt lint laws bench cost new-worker recording clean
+.PHONY: help setup build demo test check fmt lint laws bench cost fuzz simulation new-worker recording clean
 
 REPO = .
 CASE =
 NAME =
 ADD =
 WRITE =
-export REPO NAME ADD WRITE
+TARGET =
+SECS = 60
+SEED =
+SEEDS = 1000
+export REPO NAME ADD WRITE TARGET SECS SEED SEEDS
 
 # The server every test and demo starts; resolved when a recipe runs, because setup may just have installed it.
 NATS = NOVA_NATS_SERVER="$$(deploy/setup/nats-server.sh)"
@@ -52,6 +56,14 @@ bench: setup ## measure a release build and judge it by its bounds, in 10 minute
 cost: ## hold the instructions of the hot paths against their figures, where valgrind is installed (WRITE=1 writes them anew)
 	cargo build --release --quiet --package nova-cost
 	@"$${CARGO_TARGET_DIR:-target}/release/nova-cost" $$(case "$${WRITE:-0}" in 0) ;; *) echo --write ;; esac)
+
+fuzz: ## mutate what is parsed for a while, and keep what fails in tests/fuzz/corpus (SECS=60; TARGET=name, SEED=n)
+	cargo build --release --quiet --package nova-fuzz
+	@"$${CARGO_TARGET_DIR:-target}/release/nova-fuzz" --secs "$$SECS" $${TARGET:+--target "$$TARGET"} $${SEED:+--seed "$$SEED"}
+
+simulation: ## go through more seeds of the simulation than a test has time for (SEEDS=1000; SEED=n begins there)
+	cargo build --release --quiet --package nova-simulation
+	@"$${CARGO_TARGET_DIR:-target}/release/nova-simulation" --seeds "$$SEEDS" $${SEED:+--seed "$$SEED"}
 
 new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)
 	@deploy/setup/new-worker.sh "$$NAME" "$$ADD"
