@@ -92,11 +92,13 @@ impl Partition {
         let stop = self.stop.clone();
         let gate = loop {
             tokio::select! {
+                biased;
                 gate = self.look() => match gate {
                     Ok(gate) => break gate,
                     Err(error) => {
                         tracing::warn!(skill = %self.station.name, partition = self.number, %error, "could not look at a partition");
                         tokio::select! {
+                            biased;
                             () = tokio::time::sleep(PAUSE) => {}
                             () = stop.cancelled() => return,
                         }
