@@ -87,8 +87,11 @@ fn signature(trial: &Trial) -> u64 {
         Ok(taken) => (if taken.is_read { "read" } else { "refused" }, &taken.told),
         Err(broken) => ("broken", broken),
     };
-    let plain: String =
-        told.split('`').step_by(2).flat_map(str::chars).filter(|c| !c.is_ascii_digit()).take(96).collect();
+    // What is quoted may hold anything, quotes included.
+    let outside = told
+        .split_once('`')
+        .map_or((told.as_str(), ""), |(head, rest)| (head, rest.rsplit_once('`').map_or("", |(_, tail)| tail)));
+    let plain: String = [outside.0, outside.1].concat().chars().filter(|c| !c.is_ascii_digit()).take(96).collect();
     let allocations = trial.cost.count_total.checked_ilog2().unwrap_or(0);
     Fnv1a::of(kind.as_bytes()).and(plain.as_bytes()).and(&allocations.to_le_bytes()).value()
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nova_fuzz::targets::Target;
@@ -77,8 +77,8 @@ fn wait(child: &mut Child, hands: &Path) -> anyhow::Result<Option<std::process::
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        let held = std::fs::metadata(hands).and_then(|file| file.modified()).unwrap_or_else(|_| SystemTime::now());
-        if held.elapsed().is_ok_and(|since| since > HANGS_AFTER) {
+        let held = std::fs::metadata(hands).and_then(|file| file.modified()).ok();
+        if held.and_then(|held| held.elapsed().ok()).is_some_and(|since| since > HANGS_AFTER) {
             child.kill()?;
             child.wait()?;
             return Ok(None);

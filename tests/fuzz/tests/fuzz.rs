@@ -22,14 +22,14 @@ fn of_all(each: impl Fn(&'static Target) -> Result<(), String> + Sync) {
                 let look = move || {
                     if let Err(broken) = each(target) {
                         let broken: String = broken.chars().take(2000).collect();
-                        failures.lock().unwrap().push(format!("{}: {broken}", target.name));
+                        failures.lock().expect("nobody panics with it").push(format!("{}: {broken}", target.name));
                     }
                 };
-                std::thread::Builder::new().name(target.name.to_owned()).spawn_scoped(scope, look).unwrap();
+                std::thread::Builder::new().name(target.name.to_owned()).spawn_scoped(scope, look).expect("a thread");
             }
         });
     }
-    let failures = failures.into_inner().unwrap();
+    let failures = failures.into_inner().expect("nobody panicked");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -73,7 +73,7 @@ fn mutations_hold() {
 
 fn escaped(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{}", std::ascii::escape_default(*byte)).unwrap();
+        write!(text, "{}", std::ascii::escape_default(*byte)).expect("a string takes all");
         text
     })
 }

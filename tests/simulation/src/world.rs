@@ -154,7 +154,8 @@ impl World {
 
     async fn is_quiet(&self) -> bool {
         let memory = &self.ground.memory;
-        for task in self.ground.books.open().accepted.keys() {
+        let accepted: Vec<_> = self.ground.books.open().accepted.keys().cloned().collect();
+        for task in &accepted {
             let skill = client::skill_of(task);
             let outcome = memory.last(assets::OUTCOMES.to_owned(), subject::outcome(&skill, task)).await;
             if !matches!(outcome, Ok(Some(_))) {

@@ -121,7 +121,7 @@ fn reviewed(bytes: &[u8]) -> Held {
     for finding in &done.findings {
         holds(
             "a finding begins inside",
-            finding.line >= 1 && finding.line as usize <= done.lines.max(1) && finding.column >= 1,
+            finding.line >= 1 && finding.line <= done.lines.max(1) && finding.column >= 1,
         )?;
         holds(
             "a finding ends behind its beginning",
