@@ -1,18 +1,19 @@
 # `make help` lists what can be done. Needs Rust, make and Python with pip; everything else is installed by `make setup`.
 .POSIX:
-.PHONY: help setup build demo test check fmt lint laws bench cost chaos new-worker recording clean
+.PHONY: help setup build demo test check fmt lint laws bench cost fuzz simulation chaos new-worker recording clean
 
 REPO = .
 CASE =
 NAME =
 ADD =
 WRITE =
-SEED = 1
-SEEDS = 1
+TARGET =
 SECS = 60
+SEED =
+SEEDS =
 PROFILE = fast
 MORE =
-export REPO NAME ADD WRITE
+export REPO NAME ADD WRITE TARGET SECS SEED SEEDS
 
 # The server every test and demo starts; resolved when a recipe runs, because setup may just have installed it.
 NATS = NOVA_NATS_SERVER="$$(deploy/setup/nats-server.sh)"
@@ -58,8 +59,16 @@ cost: ## hold the instructions of the hot paths against their figures, where val
 	cargo build --release --quiet --package nova-cost
 	@"$${CARGO_TARGET_DIR:-target}/release/nova-cost" $$(case "$${WRITE:-0}" in 0) ;; *) echo --write ;; esac)
 
-chaos: setup build ## break a real fleet for SECS seconds, seed by seed, and judge what became of every task (SEED=n SEEDS=n SECS=s PROFILE=fast,durable,replicated MORE=--power)
-	@$(NATS) $(BIN)/nova-chaos --seed $(SEED) --seeds $(SEEDS) --secs $(SECS) --profile $(PROFILE) $(MORE) \
+fuzz: ## mutate what is parsed for a while, and keep what fails in tests/fuzz/corpus (SECS=60; TARGET=name, SEED=n)
+	cargo build --release --quiet --package nova-fuzz
+	@"$${CARGO_TARGET_DIR:-target}/release/nova-fuzz" --secs "$$SECS" $${TARGET:+--target "$$TARGET"} $${SEED:+--seed "$$SEED"}
+
+simulation: ## go through more seeds of the simulation than a test has time for (SEEDS=1000; SEED=n begins there)
+	cargo build --release --quiet --package nova-simulation
+	@"$${CARGO_TARGET_DIR:-target}/release/nova-simulation" --seeds "$${SEEDS:-1000}" $${SEED:+--seed "$$SEED"}
+
+chaos: setup build ## break a real fleet and judge what became of every task (SEED=n SEEDS=n SECS=s PROFILE=fast,durable,replicated)
+	@$(NATS) $(BIN)/nova-chaos --secs "$$SECS" --seed "$${SEED:-1}" --seeds "$${SEEDS:-1}" --profile $(PROFILE) $(MORE) \
 	  $$(case "$${WRITE:-0}" in 0) ;; *) echo --write-doc docs/reliability.md ;; esac)
 
 new-worker: ## start a worker in workers/NAME after the shape of echo (NAME=x, ADD=1 adds its catalogue line)

@@ -110,7 +110,7 @@ fn grace(nominal: UnixMillis, next: UnixMillis) -> Duration {
 #[must_use]
 pub fn nominal(at: UnixMillis, next: UnixMillis) -> UnixMillis {
     let nearest = at.0.saturating_add(500).div_euclid(1000);
-    UnixMillis(nearest.min(next.0.div_euclid(1000) - 1) * 1000)
+    UnixMillis(nearest.min(next.0.div_euclid(1000) - 1).saturating_mul(1000))
 }
 
 #[cfg(test)]

@@ -210,6 +210,7 @@ impl<'a> Waiting<'a> {
         let mut is_deaf = false;
         loop {
             tokio::select! {
+                biased;
                 end = self.heard(), if !is_deaf => match end {
                     Some(end) => return Some(end),
                     None => is_deaf = true,

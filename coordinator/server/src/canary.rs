@@ -35,6 +35,7 @@ impl Service {
         let stop = shutdown.token();
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(self.every) => {}
                 () = stop.cancelled() => return,
             }
@@ -42,6 +43,7 @@ impl Service {
                 continue;
             }
             let flown = tokio::select! {
+                biased;
                 flown = self.fly() => flown,
                 () = stop.cancelled() => return,
             };

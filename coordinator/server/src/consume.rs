@@ -50,6 +50,8 @@ pub(crate) async fn run<F>(
     loop {
         let room = at_once.saturating_sub(under_way.len());
         tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
             Some(()) = under_way.next(), if !under_way.is_empty() => {}
             delivery = source.next(room), if room > 0 => {
                 let consumer = &consumer;
@@ -70,7 +72,6 @@ pub(crate) async fn run<F>(
                     }
                 });
             }
-            () = stop.cancelled() => break,
         }
     }
     // What still arrives goes back unused.

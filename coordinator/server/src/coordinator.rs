@@ -80,6 +80,7 @@ impl Coordinator {
         tokio::pin!(gone);
         loop {
             tokio::select! {
+                biased;
                 ended = running.join_next() => match ended {
                     None => break,
                     Some(Ok(part)) => tracing::debug!(part, "part ended"),
@@ -213,6 +214,7 @@ impl Coordinator {
         let (parts, stop) = (parts(), shutdown.token());
         running.spawn(async move {
             tokio::select! {
+                biased;
                 () = follow_connection(&parts) => {}
                 () = stop.cancelled() => {}
             }

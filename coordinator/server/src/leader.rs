@@ -99,6 +99,7 @@ impl Rounds {
         loop {
             if std::mem::replace(&mut self.has_begun, true) {
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(self.every) => {}
                     () = self.stop.cancelled() => return None,
                 }
@@ -156,6 +157,7 @@ impl Service {
             }
             self.parts.metrics.set(Metric::Leader, &[], if is_held { 1.0 } else { 0.0 });
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause(self.options.ttl)) => {}
                 () = stop.cancelled() => {
                     *self.leadership.lock() = None;

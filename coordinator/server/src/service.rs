@@ -60,16 +60,17 @@ impl Service {
             }
             loop {
                 tokio::select! {
-                    request = requests.next() => match request {
-                        Some(request) => self.take(request, &mut under_way),
-                        None => break,
-                    },
+                    biased;
+                    () = stop.cancelled() => break,
                     end = ends.next() => match end {
                         Some(end) => self.calls.wake(end),
                         None => break,
                     },
                     Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
-                    () = stop.cancelled() => break,
+                    request = requests.next() => match request {
+                        Some(request) => self.take(request, &mut under_way),
+                        None => break,
+                    },
                 }
             }
         }

@@ -67,6 +67,7 @@ impl Service {
                 }
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(self.options.every) => {}
                 () = stop.cancelled() => return,
             }

@@ -69,7 +69,7 @@ impl AttemptRecord {
     /// The number of the next attempt.
     #[must_use]
     pub fn next_attempt(&self) -> u32 {
-        self.failed + 1
+        self.failed.saturating_add(1)
     }
 
     /// Notes that the attempt under way came to a known end: its claim is over, and its worker was not lost.

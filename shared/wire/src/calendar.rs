@@ -100,7 +100,7 @@ impl Calendar {
                 past.checked_mul(*pause_ms)?.checked_add(*anchor).map(UnixMillis)
             }
             Kind::Cron { cron, zone } => {
-                let mut until = (moment.0 - 1).div_euclid(1000);
+                let mut until = moment.0.checked_sub(1)?.div_euclid(1000);
                 for _ in 0..CHANGES {
                     let (offset, change) = (offset(zone, until)?, last_change(zone, until));
                     let found = cron.last(until + offset).map(|local| local - offset);
@@ -117,7 +117,7 @@ impl Calendar {
 
     /// All moments from this one on, oldest first.
     pub fn from(&self, moment: UnixMillis) -> impl Iterator<Item = UnixMillis> + '_ {
-        std::iter::successors(self.after(UnixMillis(moment.0 - 1)), |last| self.after(*last))
+        std::iter::successors(self.after(UnixMillis(moment.0.saturating_sub(1))), |last| self.after(*last))
     }
 
     /// All moments before this one, newest first.
@@ -128,7 +128,7 @@ impl Calendar {
 
 /// The nearest whole second, as the broker rounds.
 fn whole_second(moment: UnixMillis) -> UnixMillis {
-    UnixMillis(moment.0.saturating_add(500).div_euclid(1000) * 1000)
+    UnixMillis(moment.0.saturating_add(500).div_euclid(1000).saturating_mul(1000))
 }
 
 fn millis(second: i64) -> Option<UnixMillis> {

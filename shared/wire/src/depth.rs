@@ -59,15 +59,17 @@ pub fn check_msgpack(bytes: &[u8], limit: usize) -> Result<(), TooDeep> {
     let mut at = 0_usize;
     loop {
         let (children, width) = value_at(bytes, at)?;
+        let opens = matches!(bytes[at], 0x80..=0x9f | 0xdc..=0xdf);
         at = at.checked_add(width).filter(|end| *end <= bytes.len()).ok_or(TooDeep::Truncated { at })?;
         // Every child takes a byte at least, so a count beyond the rest is a lie.
         if children > (bytes.len() - at) as u64 {
             return Err(TooDeep::Truncated { at });
         }
+        // An empty one is a level, too: as JSON, the body would be refused for it.
+        if opens && open.len() == limit {
+            return Err(TooDeep::Depth { limit });
+        }
         if children > 0 {
-            if open.len() == limit {
-                return Err(TooDeep::Depth { limit });
-            }
             open.push(children);
             continue;
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use nova_types::{DurationText, Policy, Rate};
 
+use crate::limits;
+
 /// A note that is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("consumer note {key} is `{value}`, which cannot be understood")]
@@ -132,7 +134,8 @@ impl SkillPolicy {
                 Some(value) => parse(value).ok_or_else(|| InvalidNote { key, value: value.clone() }),
             }
         }
-        let duration = |text: &str| text.parse::<DurationText>().ok().map(|d| d.0);
+        // A lease or an attempt of no time at all would end before it began.
+        let duration = |text: &str| text.parse::<DurationText>().ok().map(|d| d.0).filter(|d| !d.is_zero());
         let all = Self::default();
         let partitions = read(notes, KEY_PARTITIONS, None, |text| {
             text.parse().ok().filter(|n| (1..=Keyed::MOST_PARTITIONS).contains(n)).map(Some)
@@ -145,7 +148,9 @@ impl SkillPolicy {
             lease: read(notes, LEASE, all.lease, duration)?,
             policy: Policy {
                 timeout: read(notes, TIMEOUT, all.policy.timeout, duration)?,
-                max_attempts: read(notes, MAX_ATTEMPTS, all.policy.max_attempts, |text| text.parse().ok())?,
+                max_attempts: read(notes, MAX_ATTEMPTS, all.policy.max_attempts, |text| {
+                    text.parse().ok().filter(|n| (1..=limits::MAX_ATTEMPTS).contains(n))
+                })?,
                 backoff: read(notes, BACKOFF, all.policy.backoff, |text| text.parse().ok())?,
                 ..all.policy
             },

@@ -61,7 +61,7 @@ pub fn parse_place(subject: &str) -> Option<TaskPlace<'_>> {
         [skill] => (skill, "normal", None),
         [skill, priority] => (skill, priority, None),
         [skill, priority, token] => (skill, priority, Some(token)),
-        [skill, priority, partition, token] if partition.parse::<u16>().is_ok() => (skill, priority, Some(token)),
+        [skill, priority, partition, token] if number::<u16>(partition).is_some() => (skill, priority, Some(token)),
         _ => return None,
     };
     if token.is_some_and(str::is_empty) {
@@ -133,6 +133,12 @@ by_task!(
     /// Where a coordinator is asked to schedule a task.
     later, parse_later, "nova.later."
 );
+
+/// A number as it stands in a subject: one with a sign or a zero in front would be another subject of the same thing.
+fn number<N: std::str::FromStr>(token: &str) -> Option<N> {
+    let is_plain = token == "0" || token.starts_with(|c: char| matches!(c, '1'..='9'));
+    token.parse().ok().filter(|_| is_plain)
+}
 
 fn parse_skill_and_task(rest: &str) -> Option<(Skill, TaskId)> {
     let (skill, id) = rest.split_once('.')?;

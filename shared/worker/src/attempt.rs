@@ -93,6 +93,7 @@ impl Station {
     /// A slot for a delivery that came without; `None` when the worker drains or the lease is lost.
     async fn wait_for_slot(&self, lease: &Lease) -> Option<Slot> {
         tokio::select! {
+            biased;
             slot = self.slots.take() => Some(slot),
             () = self.drain.cancelled() => None,
             () = lease.lost() => None,

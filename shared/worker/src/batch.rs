@@ -201,6 +201,7 @@ impl<S: BatchSkill> Shared<S> {
         });
         let given_up = join_all(answers.iter_mut().map(oneshot::Sender::closed));
         let ended = tokio::select! {
+            biased;
             ended = &mut running => ended,
             _ = given_up => return running.abort(),
         };

@@ -107,6 +107,12 @@ impl Cancels {
                     }
                 }
                 tokio::select! {
+                    biased;
+                    changed = connection.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                    }
                     message = live.next() => match message {
                         Some(message) => {
                             if let Some((_, task)) = subject::parse_cancel(&message.subject) {
@@ -115,11 +121,6 @@ impl Cancels {
                         }
                         None => return,
                     },
-                    changed = connection.changed() => {
-                        if changed.is_err() {
-                            return;
-                        }
-                    }
                 }
             }
         })

@@ -41,6 +41,7 @@ impl Station {
         };
         let listening = self.cancels.listen(context.task());
         let ended = tokio::select! {
+            biased;
             ended = &mut running => returned(ended),
             () = tokio::time::sleep_until(context.deadline()) => Ended::TimedOut,
             () = listening.heard() => Ended::Cancelled,

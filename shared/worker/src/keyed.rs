@@ -137,6 +137,7 @@ impl Governor {
                 }
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(BEAT) => {}
                 () = drain.cancelled() => return None,
             }

@@ -59,6 +59,7 @@ impl Presence {
                 return;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 // After a reconnect the word may have run out: say it again at once.
                 _ = connection.changed() => {}

@@ -65,8 +65,9 @@ impl Puller {
                 }
             };
             tokio::select! {
-                () = step => {}
+                biased;
                 () = drain.cancelled() => {}
+                () = step => {}
             }
         }
     }
@@ -239,6 +240,7 @@ impl Puller {
         let mut connection = self.station.broker.connection();
         connection.borrow_and_update();
         tokio::select! {
+            biased;
             delivery = brought(&mut self.waiting) => match delivery {
                 Ok(Some((priority, delivery))) => {
                     let (slot, behind) = (self.station.slots.take_free(1).pop(), delivery.pending);

@@ -116,6 +116,7 @@ impl Record {
                 return verdict;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = give_up.cancelled() => return Written::GivenUp,
             }

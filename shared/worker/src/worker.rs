@@ -233,6 +233,7 @@ async fn work(
 
     let drain = options.shutdown.token();
     tokio::select! {
+        biased;
         () = drain.cancelled() => {}
         // What runs cannot be told to anyone: its leases end, and others take over.
         _ = &mut presence => return Err(WorkerError::Broken),
@@ -249,6 +250,7 @@ async fn work(
         tokio::time::sleep(options.cancel_grace.saturating_add(Duration::from_secs(1))).await;
     };
     tokio::select! {
+        biased;
         () = running.wait() => {}
         () = stuck => tracing::warn!(running = slots.running(), "worker ends with attempts that do not stop"),
     }

@@ -74,8 +74,9 @@ pub fn gather(input: Input) -> Result<Report, String> {
 
 fn take(report: &mut Report, path: String, answer: Answer) {
     report.reviewed += 1;
-    report.lines += answer.lines;
-    report.findings_cut += answer.metrics.unwrap_or_default().findings_cut;
+    // An answer is only told: what it counts may be any number.
+    report.lines = report.lines.saturating_add(answer.lines);
+    report.findings_cut = report.findings_cut.saturating_add(answer.metrics.unwrap_or_default().findings_cut);
     if let Some(why) = answer.skipped {
         report.skipped.push(Skipped { path: path.clone(), why });
     }

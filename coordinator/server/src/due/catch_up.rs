@@ -53,6 +53,7 @@ impl Service {
                 tracing::warn!(error = &error as &dyn std::error::Error, "missed moments are not made up for yet");
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(self.options.every) => {}
                 () = stop.cancelled() => return,
             }

@@ -250,6 +250,7 @@ pub(crate) async fn publish(shared: &Shared, message: Message, expect: Expect) -
             error @ PublishError::Refused { .. } => return Err(Halted::Refused(error)),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             () = shared.stop.cancelled() => return Err(Halted::Stopped { what: message.subject }),
         }

@@ -73,6 +73,7 @@ async fn step(mut reader: Reader) -> Option<(Result<PullItem, BrokerError>, Read
         // Its own end is always due some time, so there is always something to wake for.
         let wake = [wake, reader.beat].into_iter().flatten().min().unwrap_or(now);
         tokio::select! {
+            biased;
             () = notified => {}
             () = tokio::time::sleep_until(reader.shared.clock.instant(wake)) => {}
         }

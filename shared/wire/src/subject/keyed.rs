@@ -48,7 +48,7 @@ pub fn partition(skill: &Skill, partition: u16) -> String {
 #[must_use]
 pub fn partition_of(subject: &str) -> Option<u16> {
     match *subject.strip_prefix("nova.task.")?.split('.').collect::<Vec<_>>().as_slice() {
-        [_, _, partition, _] => partition.parse().ok(),
+        [_, _, partition, _] => super::number(partition),
         _ => None,
     }
 }

@@ -25,7 +25,7 @@ pub fn run_of_any_partition(run: &RunId) -> String {
 #[must_use]
 pub fn parse_run(subject: &str) -> Option<(u32, RunId)> {
     let (partition, run) = subject.strip_prefix("nova.run.")?.split_once('.')?;
-    Some((partition.parse().ok()?, RunId::new(run).ok()?))
+    Some((super::number(partition)?, RunId::new(run).ok()?))
 }
 
 /// The snapshot of a run.

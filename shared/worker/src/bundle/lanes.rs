@@ -50,6 +50,7 @@ pub(super) async fn run(work: &Arc<Work>, slot: Slot, lease: &Lease) -> Option<S
     };
     while !lanes.is_empty() {
         tokio::select! {
+            biased;
             (lane, ended) = first_ended(&mut lanes) => {
                 close(work, &mut lanes, lane);
                 if let Err(error) = ended {

@@ -92,6 +92,7 @@ impl Station {
                 }
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(STORE_PAUSE) => {}
                 () = self.hard.cancelled() => return false,
             }

@@ -142,6 +142,7 @@ impl Work {
             };
             self.station.meters.rate_waits.inc();
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.stopped.cancelled() => return false,
             }

@@ -108,11 +108,13 @@ impl Partition {
         let stop = self.stop.clone();
         let (gate, order) = loop {
             tokio::select! {
+                biased;
                 looked = look(&self.station, self.stream(), self.consumer()) => match looked {
                     Ok(looked) => break looked,
                     Err(error) => {
                         tracing::warn!(skill = %self.station.name, partition = self.number, %error, "could not look at a partition");
                         tokio::select! {
+                            biased;
                             () = tokio::time::sleep(PAUSE) => {}
                             () = stop.cancelled() => return,
                         }

@@ -18,7 +18,7 @@ pub(super) fn fold(turn: &mut Turn<'_>, items: &Items) -> Result<(), Stuck> {
         }
     }
     // What was done when the map was over is still to be undone some day.
-    let is_undoable = turn.plan.step(id).undo.is_some();
+    let is_undoable = turn.plan.workflow().steps.get(id).is_some_and(|step| step.undo.is_some());
     if (was_active || is_undoable) && !fresh.is_empty() {
         let segment =
             if fresh.len() == items.done.items.len() { items.done.clone() } else { part(turn, items, &fresh)? };

@@ -1,0 +1,135 @@
+//! Reads the streams of a world that is quiet, and says which invariants were broken.
+
+mod runs;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nova_broker::memory::MemoryBroker;
+use nova_broker::{Broker as _, Scan, Stored};
+use nova_types::{Outcome, OutcomeKind, TaskId};
+use nova_wire::{AttemptRecord, DeadLetter, assets, name, parse_outcome, subject};
+use nova_workflow::Plan;
+
+use crate::books::Pages;
+use crate::process::Ground;
+use crate::scenario::Scenario;
+use crate::world::client;
+
+/// What the streams hold.
+struct Held {
+    outcomes: BTreeMap<TaskId, Outcome>,
+    letters: BTreeMap<TaskId, DeadLetter>,
+    attempts: BTreeMap<TaskId, AttemptRecord>,
+}
+
+/// The invariants that do not hold, one sentence each.
+pub async fn judge(ground: &Ground, scenario: &Scenario, plan: &Plan) -> Vec<String> {
+    let pages = ground.books.open().clone();
+    let mut broken = Vec::new();
+    let held = read(&ground.memory, &mut broken).await;
+    ends(scenario, &pages, &held, &mut broken);
+    letters(&pages, &held, &mut broken);
+    attempts(scenario, &pages, &held, &mut broken);
+    runs::judge(&ground.memory, scenario, plan, &held.outcomes, &mut broken).await;
+    broken
+}
+
+async fn all(memory: &MemoryBroker, stream: &str) -> Vec<Stored> {
+    memory.scan(Scan::all(stream, ">", usize::MAX)).await.unwrap_or_default()
+}
+
+async fn read(memory: &MemoryBroker, broken: &mut Vec<String>) -> Held {
+    let mut held = Held { outcomes: BTreeMap::new(), letters: BTreeMap::new(), attempts: BTreeMap::new() };
+    for stored in all(memory, assets::OUTCOMES).await {
+        let parsed = stored.headers.get(name::OUTCOME).and_then(|line| parse_outcome(line).ok());
+        let (Some((_, task)), Some(outcome)) = (subject::parse_outcome(&stored.subject), parsed) else {
+            broken.push(format!("I4: {} is no outcome", stored.subject));
+            continue;
+        };
+        if held.outcomes.insert(task, outcome).is_some() {
+            broken.push(format!("I4: {} was written twice", stored.subject));
+        }
+    }
+    for stored in all(memory, assets::DEAD).await {
+        let parsed = DeadLetter::parse(&stored.headers, stored.body.clone());
+        let (Some((_, task)), Ok(letter)) = (subject::parse_dead(&stored.subject), parsed) else {
+            broken.push(format!("I6: {} is no letter", stored.subject));
+            continue;
+        };
+        if held.letters.insert(task, letter).is_some() {
+            broken.push(format!("I6: {} was written twice", stored.subject));
+        }
+    }
+    for stored in all(memory, assets::ATTEMPTS).await {
+        let parsed = serde_json::from_slice(&stored.body);
+        if let (Some((_, task)), Ok(record)) = (subject::parse_attempt(&stored.subject), parsed) {
+            held.attempts.insert(task, record);
+        }
+    }
+    held
+}
+
+/// I1 to I4: every task that was accepted has its one end, and it is that of an attempt that began.
+fn ends(scenario: &Scenario, pages: &Pages, held: &Held, broken: &mut Vec<String>) {
+    for task in pages.accepted.keys().filter(|task| !held.outcomes.contains_key(*task)) {
+        broken.push(format!("I1: {task} was accepted and has no outcome"));
+    }
+    let names = scenario.tasks.iter().map(|task| task.name.clone());
+    let runs = (0..scenario.runs.len()).map(client::run_name);
+    let asked: BTreeSet<TaskId> = names.chain(runs).map(|name| client::id(&name)).collect();
+    let is_of_run = |task: &TaskId| task.scope().as_str().starts_with('r');
+    for (task, outcome) in &held.outcomes {
+        if !asked.contains(task) && !is_of_run(task) {
+            broken.push(format!("I2: nobody asked for {task}"));
+        }
+        let is_run = outcome.skill == nova_types::run_skill();
+        let has_begun = pages.begun.contains(&(task.clone(), outcome.attempt));
+        if outcome.kind == OutcomeKind::Completed && !is_run && !has_begun {
+            broken.push(format!("I3: {task} completed by attempt {}, which never began", outcome.attempt));
+        }
+    }
+}
+
+/// I5 and I6: what is dead has its letter with the original and all attempts, and nothing else has one.
+fn letters(pages: &Pages, held: &Held, broken: &mut Vec<String>) {
+    for (task, outcome) in &held.outcomes {
+        let letter = held.letters.get(task);
+        if (outcome.kind == OutcomeKind::Dead) != letter.is_some() {
+            let has = if letter.is_some() { "has a letter" } else { "has no letter" };
+            broken.push(format!("I5, I6: {task} is {} and {has}", outcome.kind));
+        }
+    }
+    for (task, letter) in &held.letters {
+        if !held.outcomes.contains_key(task) {
+            broken.push(format!("I5: {task} has a letter and no outcome"));
+        }
+        if pages.accepted.get(task).is_some_and(|body| !body.is_empty() && *body != letter.body) {
+            broken.push(format!("I6: the letter of {task} has another body"));
+        }
+        let listed = letter.attempts_listed();
+        let recorded = held.attempts.get(task).map_or(0, |record| record.failed);
+        if listed.failures.len() != recorded as usize {
+            broken.push(format!("I6: the letter of {task} lists {} of {recorded} attempts", listed.failures.len()));
+        }
+    }
+}
+
+/// I11: attempts have rising numbers, and there are no more of them than may be.
+fn attempts(scenario: &Scenario, pages: &Pages, held: &Held, broken: &mut Vec<String>) {
+    let most = |task: &TaskId| {
+        let asked = scenario.tasks.iter().find(|asked| client::id(&asked.name) == *task);
+        asked.map_or(3, |asked| asked.max_attempts)
+    };
+    for (task, record) in &held.attempts {
+        let numbers: Vec<u32> = record.failures.iter().map(|failure| failure.attempt).collect();
+        if !numbers.iter().copied().eq(1..=record.failed) {
+            broken.push(format!("I11: the failed attempts of {task} are {numbers:?} of {}", record.failed));
+        }
+        if record.failed > most(task) {
+            broken.push(format!("I11: {} attempts of {task} failed, {} may", record.failed, most(task)));
+        }
+    }
+    for (task, attempt) in pages.begun.iter().filter(|(task, attempt)| *attempt > most(task)) {
+        broken.push(format!("I11: attempt {attempt} of {task} began, {} may", most(task)));
+    }
+}
