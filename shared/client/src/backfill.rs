@@ -169,10 +169,13 @@ impl Client {
         let key = headers.get(name::KEY).and_then(|text| TaskKey::new(text).ok());
         let subject = subject::task_of(&entry.skill, entry.priority, key.as_ref());
         let message = Message::new(subject, recurring.body.clone());
-        match self.inner.broker.publish(message.with_headers(headers), Expect::Any).await {
+        match self.inner.broker.publish(message.with_headers(headers.clone()), Expect::Any).await {
             Ok(receipt) if receipt.is_duplicate => Ok(Filled::Existing),
             Ok(_) => Ok(Filled::Submitted),
-            Err(error) => Ok(Filled::Failed(self.explain_refusal(task.clone(), entry.skill.clone(), error).await)),
+            Err(error) => {
+                let error = self.explain_refusal(task.clone(), entry.skill.clone(), &headers, error).await;
+                Ok(Filled::Failed(error))
+            }
         }
     }
 

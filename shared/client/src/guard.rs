@@ -253,22 +253,27 @@ impl Client {
         let mut sent = 1;
         let receipt: Receipt = loop {
             let age = age_before + written.unwrap_or(began).elapsed();
-            let headers = if age < SAME_SEND {
+            let named = if age < SAME_SEND {
                 headers.clone().with(name::MSG_ID, task.to_string())
             } else {
                 Task::republished_headers(&headers, &task, SENT_AGAIN)
             };
-            let message = Message::new(&*subject, body.clone()).with_headers(headers);
+            let message = Message::new(&*subject, body.clone()).with_headers(named);
             match self.inner.broker.publish(message, Expect::Any).await {
                 Ok(receipt) => break receipt,
                 Err(PublishError::Unknown { .. }) if sent < tries => sent += 1,
                 Err(error) => {
                     // Surely not taken: nobody shall find a task that its submitter was told of in vain.
-                    let is_sure = !matches!(error, PublishError::Unknown { .. });
+                    let is_sure = sent == 1 && !matches!(error, PublishError::Unknown { .. });
                     if is_sure && let Err(error) = slot.bucket.remove(&slot.key, held.expect).await {
                         tracing::warn!(%task, %error, "the key of a refused task could not be freed");
                     }
-                    return Err(self.explain_refusal(task, submit.skill.clone(), error).await);
+                    if sent > 1 {
+                        // An earlier try may be stored, whatever is said of the last one.
+                        let skill = submit.skill.clone();
+                        return Err(SubmitError::NoReceipt { task, skill, source: Box::new(error) });
+                    }
+                    return Err(self.explain_refusal(task, submit.skill.clone(), &headers, error).await);
                 }
             }
         };

@@ -265,7 +265,7 @@ impl Client {
                 Err(source) if sent > 1 => {
                     return Err(SubmitError::NoReceipt { task, skill, source: Box::new(source) });
                 }
-                Err(error) => return Err(self.explain_refusal(task, skill, error).boxed().await),
+                Err(error) => return Err(self.explain_refusal(task, skill, &headers, error).boxed().await),
             }
         }
     }

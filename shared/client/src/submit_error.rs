@@ -198,12 +198,22 @@ impl Client {
     }
 
     /// Turns the broker's refusal into what a submitter can act on.
-    pub(crate) async fn explain_refusal(&self, task: TaskId, skill: Skill, source: PublishError) -> SubmitError {
+    pub(crate) async fn explain_refusal(
+        &self,
+        task: TaskId,
+        skill: Skill,
+        headers: &Headers,
+        source: PublishError,
+    ) -> SubmitError {
+        let is_keyless = headers.get(name::KEY).is_none();
         match source {
             PublishError::NoStream { .. } => {
                 let known = tokio::time::timeout(EXPLAIN_WITHIN, self.skills()).await;
                 let known = known.ok().and_then(Result::ok);
-                // A queue that is there takes everything but keys.
+                // A queue that is there takes everything but keys, once it has a leader.
+                if is_keyless && known.as_ref().is_some_and(|known| known.contains(&skill)) {
+                    return SubmitError::NoReceipt { task, skill, source: Box::new(source) };
+                }
                 if known.as_ref().is_some_and(|known| known.contains(&skill)) {
                     return SubmitError::NotKeyed { skill };
                 }

@@ -42,7 +42,8 @@ impl Backoff {
     #[must_use]
     pub fn jittered(self, attempt: u32, random: f64) -> Duration {
         let whole = self.after(attempt);
-        whole / 2 + (whole / 2).mul_f64(random.clamp(0.0, 1.0))
+        // A pause of years is longer than a fraction can say exactly.
+        (whole / 2 + (whole / 2).mul_f64(random.clamp(0.0, 1.0))).min(whole)
     }
 }
 

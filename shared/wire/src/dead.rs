@@ -61,7 +61,8 @@ impl DeadLetter {
         let dropped = drop_longest(&mut lines, room);
         let mut cause = self.code.as_str().to_owned();
         if !cause.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            cause.insert_str(0, "e_");
+            // Still a code: the longest ones lose their end, or they would not be read back as they were written.
+            cause = Code::new(&format!("e_{cause}")).as_str().to_owned();
         }
         push_text(&mut cause, "task", &self.task.to_string());
         push_text(&mut cause, "skill", self.skill.as_str());

@@ -3,11 +3,10 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nova_broker::{BlobError, BrokerError, Delivery, Expect, Message, PublishError, Settle, Stored};
-use nova_types::{Generation, ItemCount, Outcome, OutcomeKind, TaskId, Usage, codes};
+use nova_broker::{BlobError, BrokerError, Delivery, Settle, Stored};
+use nova_types::{ItemCount, Outcome, OutcomeKind, TaskId, Usage, codes};
 use nova_wire::{
-    AttemptRecord, BadTask, ContentType, DeadLetter, ErrorBody, EventKind, FailedAttempt, Headers, Payload, Task,
-    assets, limits, name, subject,
+    AttemptRecord, BadTask, ContentType, DeadLetter, ErrorBody, EventKind, Payload, assets, limits, name, subject,
 };
 
 use crate::case::Case;
@@ -16,6 +15,8 @@ use crate::rarely::rarely;
 use crate::record::{Record, Written, tell_again};
 use crate::retry::NotKept;
 use crate::station::Station;
+
+mod again;
 
 /// The pause before a large result is stored again; a store that has room again is noticed within it.
 pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(5);
@@ -308,82 +309,6 @@ impl Station {
         } else {
             self.put_off(&case.delivery.token).await;
         }
-    }
-
-    /// Notes the failure that ends a task; says whether it is this attempt's to end.
-    pub(crate) async fn has_noted_end(&self, case: &Case, error: &ErrorBody) -> bool {
-        self.meters.failed.inc();
-        if let Err(NotKept::Overtaken { .. }) = self.note_failure(case, error).await {
-            self.fenced(case).await;
-            return false;
-        }
-        true
-    }
-
-    async fn note_failure(&self, case: &Case, error: &ErrorBody) -> Result<(), NotKept> {
-        let now = self.clock.now();
-        let failure = FailedAttempt {
-            attempt: case.attempt,
-            worker: self.worker.clone(),
-            started: case.started.unwrap_or(now),
-            finished: now,
-            code: error.code.clone(),
-            message: error.message.clone(),
-        };
-        case.attempts.change(case.attempt, |record| record.fail(failure.clone())).await
-    }
-
-    async fn retry(&self, case: &Case, after: Duration, error: &ErrorBody) {
-        self.meters.failed.inc();
-        match self.note_failure(case, error).await {
-            Ok(()) => {}
-            Err(NotKept::Overtaken { .. }) => return self.fenced(case).await,
-            Err(not_kept) => {
-                // Unsure whether it counts: better one attempt too many than a task that is lost.
-                tracing::warn!(task = %case.task.id, error = %not_kept, "failed attempt was not noted");
-                return self.put_off(&case.delivery.token).await;
-            }
-        }
-        self.meters.retried.inc();
-        nova_runtime::failpoint::hit("after-attempt");
-        self.later(case, after).await;
-        let (task, code) = (&case.task.id, error.code.clone());
-        let mut event = self.events.failure(EventKind::Retried, &self.name, task, case.attempt, code, &error.message);
-        event.next_at = Some(self.now().plus(after));
-        self.events.store(event).await;
-    }
-
-    /// Brings the task again after a pause: a short one as a delayed redelivery, a long one as a schedule, so that tasks
-    /// that wait for long pin no history and fill no window of deliveries.
-    async fn later(&self, case: &Case, pause: Duration) {
-        let token = &case.delivery.token;
-        // A keyed task keeps its place: published again it would stand behind those of its key that must follow it.
-        if pause <= limits::NAK_DELAY || self.policy.keyed.is_some() {
-            return self.settle(token, Settle::Nak { delay: pause }).await;
-        }
-        let message = self.scheduled(case, pause);
-        let mut scheduled = self.broker.publish(message.clone(), Expect::NOTHING).await;
-        if matches!(scheduled, Err(PublishError::Unknown { .. })) {
-            // Inside the dedupe window: what is stored already is a duplicate then, and no conflict.
-            scheduled = self.broker.publish(message, Expect::NOTHING).await;
-        }
-        match scheduled {
-            Ok(_) => self.settle(token, Settle::Ack).await,
-            // Also where another's schedule stands under this id: that one brings another task, or none.
-            Err(error) => {
-                tracing::warn!(task = %case.task.id, %error, "a long pause was not scheduled, the queue keeps it");
-                self.settle(token, Settle::Nak { delay: pause }).await;
-            }
-        }
-    }
-
-    fn scheduled(&self, case: &Case, pause: Duration) -> Message {
-        let generation = Generation(case.delivery.sequence);
-        let mut headers: Headers = Task::republished_headers(&case.task.headers, &case.task.id, generation);
-        let at = nova_wire::format_rfc3339(self.now().plus(pause));
-        headers.set(name::SCHEDULE, format!("@at {at}"));
-        headers.set(name::SCHEDULE_TARGET, subject::due(&self.name, case.task.priority));
-        Message::new(subject::schedule(&self.name, &case.task.id), case.delivery.body.clone()).with_headers(headers)
     }
 }
 

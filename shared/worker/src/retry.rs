@@ -157,6 +157,11 @@ impl Attempts {
         }
     }
 
+    /// Takes for known what could not be written, and may stand: nothing more is written on top of it.
+    pub(crate) async fn presume(&self, change: impl FnOnce(&mut AttemptRecord)) {
+        change(&mut self.0.state.lock().await.record);
+    }
+
     /// Lets every write from now on say what is settled of a bundle.
     pub(crate) async fn carry(&self, bundle: BundleState) {
         self.0.state.lock().await.carried = Some(bundle);

@@ -36,7 +36,7 @@ pub fn missing(times: &BTreeMap<Fault, u64>, counts: &Counts, sightings: Sightin
     let wanted = [
         (deaths >= OFTEN, counts.restarted, "workers died, and no attempt was started again"),
         (frozen >= OFTEN, counts.fenced, "workers were frozen beyond their leases, and nobody was fenced"),
-        (brokers >= OFTEN, sightings.reconnects, "servers ended, and no submitter connected again"),
+        (brokers >= OFTEN, sightings.reconnects + sightings.leader_changes, "servers ended, and nobody noticed"),
         (leaders >= 1, sightings.leader_changes, "leaders were killed, and no other was told of"),
         (armed >= OFTEN, sightings.boundaries, "processes were to die at boundaries, and none did"),
         (links >= 2 * OFTEN, counts.unsure + sightings.reconnects, "connections broke, and nobody noticed"),

@@ -42,6 +42,17 @@ fn worlds_hold() {
     }
 }
 
+/// Seeds that once broke a promise, and which.
+const ONCE_BROKEN: [(u64, &str); 1] = [(101_993, "a letter lacked the last attempt, whose note had no receipt")];
+
+#[test]
+fn what_was_once_broken_holds() {
+    for (seed, what) in ONCE_BROKEN {
+        let report = play(&Scenario::of_seed(seed));
+        assert!(report.broken.is_empty(), "seed {seed}, {what}: {:#?}", report.broken);
+    }
+}
+
 #[test]
 fn a_seed_comes_to_the_same_twice() {
     for seed in [3, 7, 12, 21] {

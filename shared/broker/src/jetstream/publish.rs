@@ -17,6 +17,8 @@ const RECEIPT: Duration = Duration::from_secs(5);
 
 /// The broker's codes for a subject whose last sequence is another: known to be, and about to be (replicated streams).
 pub(super) const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
+/// Replicating servers have a message of this id that is not stored yet, and may never be.
+const DUPLICATE_IN_PROCESS: u64 = 10158;
 /// Its codes for a stream or an account that is full, and for a store that cannot take more.
 const FULL: [u64; 4] = [10077, 10047, 10023, 10028];
 /// Its code for a message over the stream's own limit.
@@ -87,12 +89,15 @@ impl JetStream {
     }
 }
 
-/// Reads a receipt; `None` when it is none.
+/// Reads a receipt; `None` when it is none, or leaves open what becomes of the message.
 fn receipt(subject: &str, bytes: usize, body: &[u8]) -> Option<Result<Receipt, PublishError>> {
     let ack: PubAck = serde_json::from_slice(body).ok()?;
     let Some(error) = ack.error else {
         return Some(Ok(Receipt { stream: ack.stream, sequence: ack.seq, is_duplicate: ack.duplicate }));
     };
+    if error.err_code == DUPLICATE_IN_PROCESS {
+        return None;
+    }
     let subject = subject.to_owned();
     Some(Err(match error.err_code {
         code if WRONG_LAST_SEQUENCE.contains(&code) => PublishError::Conflict { subject },
@@ -119,6 +124,7 @@ mod tests {
             assert!(matches!(read(&error(code)), Some(Err(PublishError::Conflict { .. }))));
         }
         assert!(matches!(read(&error(10077)), Some(Err(PublishError::Full { .. }))));
+        assert!(read(&error(DUPLICATE_IN_PROCESS)).is_none(), "the first copy may be stored yet");
         assert!(matches!(read(&error(1)), Some(Err(PublishError::Refused { code: 1, .. }))));
         assert!(read("no").is_none());
     }

@@ -46,7 +46,8 @@ fn phantom(task: &Task, life: &Life) -> Option<String> {
         let is_of_a_run = scope.starts_with('r') && scope[1..].bytes().all(|byte| byte.is_ascii_digit());
         return (!is_of_a_run).then(|| "nobody asked for it".to_owned());
     }
-    let is_surely_not_stored = life.is_refused && life.acked.is_none() && !life.is_unsure;
+    // A cancel has an outcome also for a task that never came.
+    let is_surely_not_stored = life.is_refused && life.acked.is_none() && !life.is_unsure && life.cancelled.is_none();
     (is_surely_not_stored && !(life.starts.is_empty() && life.outcomes.is_empty()))
         .then(|| "refused, and yet it ran".to_owned())
 }
