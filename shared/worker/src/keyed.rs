@@ -28,6 +28,8 @@ use partition::Partition;
 pub(crate) use partition::note_settled;
 use share::{View, decide};
 
+use crate::rate::limiter::Grant;
+use crate::slots::Slot;
 use crate::station::Station;
 
 /// How often a worker says that it lives, and renews its leases.
@@ -332,5 +334,21 @@ impl Governor {
         };
         let message = Message::new(subject::bucket_key(assets::CONFIG_BUCKET, key), body).with_headers(headers);
         self.station.broker.publish(message, expect).await.map(|receipt| receipt.sequence)
+    }
+}
+
+/// Waits for a free slot and, where the skill has a rate, for the right to use it; the slot is not held meanwhile.
+async fn slot_and_token(station: Arc<Station>) -> Slot {
+    loop {
+        let slot = station.slots.take().await;
+        let Some(limiter) = &station.limiter else { return slot };
+        match limiter.take(1).await {
+            Grant::Now(_) => return slot,
+            Grant::Wait(pause) => {
+                station.meters.rate_waits.inc();
+                drop(slot);
+                tokio::time::sleep(pause).await;
+            }
+        }
     }
 }

@@ -79,7 +79,7 @@ impl Submitter {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            match self.mix.next() {
+            match self.mix.choose() {
                 Next::Tasks(tasks) => self.tasks(tasks).await,
                 Next::Garbage => self.garbage().await,
                 Next::Later(order, ms) => self.later(order, Duration::from_millis(ms)).await,

@@ -84,7 +84,7 @@ impl<'a> Nemesis<'a> {
     }
 
     async fn inject(&mut self, act: Act) -> anyhow::Result<()> {
-        let skew = if act.variant % 2 == 0 { SKEW_MS } else { -SKEW_MS };
+        let skew = if act.variant.is_multiple_of(2) { SKEW_MS } else { -SKEW_MS };
         let hit = act.variant % 40 + 1;
         match act.fault {
             Fault::WorkerKill | Fault::CoordinatorKill => self.member(act).kill(),
@@ -104,7 +104,7 @@ impl<'a> Nemesis<'a> {
             Fault::SilenceDown => self.links(act, |proxy| proxy.set(Direction::Down, Mode::Blackhole)),
             Fault::Reset => self.links(act, nova_testkit::Proxy::reset),
             Fault::HalfClose => {
-                let way = if act.variant % 2 == 0 { Direction::Up } else { Direction::Down };
+                let way = if act.variant.is_multiple_of(2) { Direction::Up } else { Direction::Down };
                 self.links(act, |proxy| proxy.half_close(way));
             }
             Fault::Lag => {

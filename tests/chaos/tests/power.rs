@@ -6,7 +6,7 @@ use nova_chaos::power;
 
 fn cuts(profile: &str) {
     if let Some(why) = power::is_impossible() {
-        eprintln!("not run: power cannot be cut here: {why}");
+        println!("not run: power cannot be cut here: {why}");
         return;
     }
     let args = ["--seed", "5", "--secs", "14", "--power", "--fault", "power-cut-all", "--profile", profile];

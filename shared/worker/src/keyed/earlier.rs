@@ -17,6 +17,28 @@ pub(super) struct Stretch {
     pub(super) delivered: u64,
 }
 
+/// Whether something may be out that is not here: at an earlier owner, or lost on its way to this one.
+pub(super) enum Gate {
+    /// Nothing is.
+    Open,
+    /// Something is, and it is being read how far it may reach.
+    Unknown,
+    /// It is within this stretch.
+    Closed(Stretch),
+}
+
+/// What may be out, `None` when nothing is; and how many deliveries the broker has made.
+pub(super) async fn look(
+    station: &Station,
+    stream: String,
+    consumer: String,
+) -> Result<(Option<Stretch>, u64), BrokerError> {
+    let info = station.broker.consumer(stream, consumer.clone()).await?;
+    let info = info.ok_or_else(|| BrokerError::NotFound { what: format!("consumer {consumer}") })?;
+    let stretch = Stretch { floor: info.ack_floor, delivered: info.delivered };
+    Ok(((info.ack_pending > 0).then_some(stretch), info.deliveries))
+}
+
 /// The tasks of one key that were delivered to an earlier owner, whether he has ended them or not.
 pub(super) async fn earlier(
     station: &Station,

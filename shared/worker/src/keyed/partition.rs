@@ -14,11 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Tenure;
-use super::earlier::{Stretch, earlier};
+use super::earlier::{Gate, Stretch, earlier, look};
 use super::keys::{Keys, Want};
+use super::{Tenure, slot_and_token};
 use crate::rate::KeyLimits;
-use crate::rate::limiter::Grant;
 use crate::slots::Slot;
 use crate::station::Station;
 
@@ -73,16 +72,6 @@ enum Read {
         mine: Vec<u64>,
         ended: Vec<u64>,
     },
-}
-
-/// Whether something may be out that is not here: at an earlier owner, or lost on its way to this one.
-enum Gate {
-    /// Nothing is.
-    Open,
-    /// Something is, and it is being read how far it may reach.
-    Unknown,
-    /// It is within this stretch.
-    Closed(Stretch),
 }
 
 struct Shift {
@@ -147,14 +136,6 @@ impl Partition {
     fn consumer(&self) -> String {
         assets::partition_consumer(self.number)
     }
-}
-
-/// What may be out, `None` when nothing is; and how many deliveries the broker has made.
-async fn look(station: &Station, stream: String, consumer: String) -> Result<(Option<Stretch>, u64), BrokerError> {
-    let info = station.broker.consumer(stream, consumer.clone()).await?;
-    let info = info.ok_or_else(|| BrokerError::NotFound { what: format!("consumer {consumer}") })?;
-    let stretch = Stretch { floor: info.ack_floor, delivered: info.delivered };
-    Ok(((info.ack_pending > 0).then_some(stretch), info.deliveries))
 }
 
 impl Shift {
@@ -392,22 +373,6 @@ impl Shift {
             Read::Looked { out: info.map(|info| info.ack_pending), mine, ended }
         };
         self.read(look);
-    }
-}
-
-/// Waits for a free slot and, where the skill has a rate, for the right to use it; the slot is not held meanwhile.
-async fn slot_and_token(station: Arc<Station>) -> Slot {
-    loop {
-        let slot = station.slots.take().await;
-        let Some(limiter) = &station.limiter else { return slot };
-        match limiter.take(1).await {
-            Grant::Now(_) => return slot,
-            Grant::Wait(pause) => {
-                station.meters.rate_waits.inc();
-                drop(slot);
-                tokio::time::sleep(pause).await;
-            }
-        }
     }
 }
 

@@ -41,12 +41,15 @@ pub fn check(lives: &Lives, truth: &Copy) -> Vec<Violation> {
     all
 }
 
+/// The ranges of each part of each run that were decided to start.
+type Started<'a> = BTreeMap<(&'a RunId, &'a StepId, String), Vec<(u32, u32)>>;
+
 /// No part of any run was decided twice, and every history is without gaps.
 fn decided_once(truth: &Copy) -> Vec<Violation> {
     const INVARIANT: &str = "I13 steps decided once";
     let mut all = Vec::new();
     let mut last: BTreeMap<&RunId, u64> = BTreeMap::new();
-    let mut started: BTreeMap<(&RunId, &StepId, String), Vec<(u32, u32)>> = BTreeMap::new();
+    let mut started: Started<'_> = BTreeMap::new();
     for (run, transition) in &truth.transitions {
         let before = last.insert(run, transition.n).unwrap_or(0);
         if transition.n != before + 1 {

@@ -61,7 +61,7 @@ impl Mix {
     }
 
     /// What comes next.
-    pub fn next(&mut self) -> Next {
+    pub fn choose(&mut self) -> Next {
         match self.random.u32(..1000) {
             0..20 => Next::Garbage,
             20..60 => {
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn every_kind_of_task_is_drawn_and_no_number_twice() {
         let mut mix = Mix::new(5, 0);
-        let drawn: Vec<Next> = (0..2_000).map(|_| mix.next()).collect();
+        let drawn: Vec<Next> = (0..2_000).map(|_| mix.choose()).collect();
         let orders: Vec<&Order> = drawn
             .iter()
             .flat_map(|next| match next {
