@@ -35,6 +35,9 @@ struct Args {
     /// Cuts the power of the servers' disks, too; takes root and loop devices
     #[arg(long)]
     power: bool,
+    /// How long all may take to end once the last fault is healed, in seconds
+    #[arg(long, default_value_t = 15)]
+    ends_within: u64,
     /// Breaks a rule in the workers on purpose: the verdict must be a failure
     #[arg(long)]
     broken: Option<Sabotage>,
@@ -76,6 +79,7 @@ async fn chaos(args: Args) -> anyhow::Result<ExitCode> {
             profile: profiles[usize::try_from(n)? % profiles.len()],
             faults: faults.clone(),
             has_power: args.power,
+            ends_within: Duration::from_secs(args.ends_within),
             broken: args.broken,
         };
         let began = Instant::now();

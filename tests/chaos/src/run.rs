@@ -23,8 +23,6 @@ use crate::sabotage::Sabotage;
 use crate::tail::Tail;
 use crate::truth;
 
-/// After everything is healed, all must have ended within this time.
-pub const HEALED_WITHIN: Duration = Duration::from_secs(15);
 /// How long is waited while nothing more ends, so that the verdict can say what never did.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the load runs before the first fault.
@@ -43,6 +41,8 @@ pub struct Asked {
     pub faults: Vec<Fault>,
     /// Whether disks are such whose power can be cut.
     pub has_power: bool,
+    /// How long all may take to end once the last fault is healed.
+    pub ends_within: Duration,
     /// Which rule the workers break.
     pub broken: Option<Sabotage>,
 }
@@ -138,8 +138,8 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
     let mut times = BTreeMap::new();
     periods.iter().flat_map(|period| &period.acts).for_each(|act| *times.entry(act.fault).or_insert(0) += 1);
     violations.extend(missing(&times, &counts, sightings));
-    if has_ended && ended_secs > HEALED_WITHIN.as_secs_f64() {
-        let what = format!("{ended_secs:.1} s after the last fault was healed, not {} s", HEALED_WITHIN.as_secs());
+    if has_ended && ended_secs > asked.ends_within.as_secs_f64() {
+        let what = format!("{ended_secs:.1} s after the last fault was healed, not {} s", asked.ends_within.as_secs());
         violations.push(Violation { invariant: "I24 everything ends in time", of: "the run".to_owned(), what });
     }
     let faults = recoveries(&seen.history);

@@ -4,12 +4,25 @@ use std::process::Command;
 
 use nova_chaos::power;
 
+#[expect(clippy::print_stdout, reason = "a test that does not run says why")]
 fn cuts(profile: &str) {
     if let Some(why) = power::is_impossible() {
         println!("not run: power cannot be cut here: {why}");
         return;
     }
-    let args = ["--seed", "5", "--secs", "14", "--power", "--fault", "power-cut-all", "--profile", profile];
+    let args = [
+        "--seed",
+        "5",
+        "--secs",
+        "14",
+        "--power",
+        "--fault",
+        "power-cut-all",
+        "--profile",
+        profile,
+        "--ends-within",
+        "60",
+    ];
     let output = Command::new(env!("CARGO_BIN_EXE_nova-chaos")).args(args).output().expect("the program runs");
     let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{told}");
