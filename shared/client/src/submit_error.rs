@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use nova_broker::{BlobError, PublishError};
+use nova_broker::{BlobError, PublishError, StreamInfo};
 use nova_types::{Skill, TaskId, codes};
 use nova_wire::{DecodeError, Headers, assets, name};
 
@@ -193,8 +193,7 @@ impl Client {
     pub(crate) async fn has_queue(&self, skill: &Skill, headers: &Headers) -> bool {
         let queue = self.inner.broker.stream(assets::tasks_stream(skill));
         let queue = tokio::time::timeout(EXPLAIN_WITHIN, queue).await.ok().and_then(Result::ok).flatten();
-        // A queue makes something of subjects when it is keyed, and only then.
-        queue.is_some_and(|queue| headers.get(name::KEY).is_none() || queue.spec.transform.is_some())
+        queue.is_some_and(|queue| takes(&queue, headers))
     }
 
     /// Turns the broker's refusal into what a submitter can act on.
@@ -205,19 +204,19 @@ impl Client {
         headers: &Headers,
         source: PublishError,
     ) -> SubmitError {
-        let is_keyless = headers.get(name::KEY).is_none();
         match source {
             PublishError::NoStream { .. } => {
-                let known = tokio::time::timeout(EXPLAIN_WITHIN, self.skills()).await;
-                let known = known.ok().and_then(Result::ok);
-                // A queue that is there takes everything but keys, once it has a leader.
-                if is_keyless && known.as_ref().is_some_and(|known| known.contains(&skill)) {
-                    return SubmitError::NoReceipt { task, skill, source: Box::new(source) };
+                let queues = self.inner.broker.streams(assets::TASKS_PREFIX.to_owned());
+                let queues = tokio::time::timeout(EXPLAIN_WITHIN, queues).await.ok().and_then(Result::ok);
+                let name = assets::tasks_stream(&skill);
+                match queues.iter().flatten().find(|queue| queue.spec.name == name) {
+                    // It will, once it has a leader.
+                    Some(queue) if takes(queue, headers) => {
+                        SubmitError::NoReceipt { task, skill, source: Box::new(source) }
+                    }
+                    Some(_) => SubmitError::NotKeyed { skill },
+                    None => SubmitError::NoQueue { skill, known: queues.as_deref().map(skills_of) },
                 }
-                if known.as_ref().is_some_and(|known| known.contains(&skill)) {
-                    return SubmitError::NotKeyed { skill };
-                }
-                SubmitError::NoQueue { skill, known }
             }
             PublishError::Full { .. } => {
                 let queue = tokio::time::timeout(EXPLAIN_WITHIN, self.queue(&skill)).await;
@@ -240,11 +239,19 @@ impl Client {
     pub async fn skills(&self) -> Result<Vec<Skill>, crate::QueryError> {
         let streams = self.inner.broker.streams(assets::TASKS_PREFIX.to_owned()).await;
         let streams = streams.map_err(crate::QueryError::broker("list the queues"))?;
-        let mut skills: Vec<Skill> =
-            streams.iter().filter_map(|stream| assets::skill_of_stream(&stream.spec.name)).collect();
-        skills.sort();
-        Ok(skills)
+        Ok(skills_of(&streams))
     }
+}
+
+/// Whether a queue takes such a task: one with a key only where it makes something of subjects, which keyed ones do.
+fn takes(queue: &StreamInfo, headers: &Headers) -> bool {
+    headers.get(name::KEY).is_none() || queue.spec.transform.is_some()
+}
+
+fn skills_of(queues: &[StreamInfo]) -> Vec<Skill> {
+    let mut skills: Vec<Skill> = queues.iter().filter_map(|queue| assets::skill_of_stream(&queue.spec.name)).collect();
+    skills.sort();
+    skills
 }
 
 /// What most of a full queue's messages are.
