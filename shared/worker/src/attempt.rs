@@ -125,8 +125,8 @@ impl Station {
         let policy = task.policy(&self.policy.policy);
         let nonce = self.nonces.next();
         let mut case = Box::new(Case { delivery, task, policy, attempts, attempt: 0, nonce, started: None });
-        let is_suspect =
-            case.delivery.deliveries > 1 || case.task.is_republished || self.horizon.covers(case.delivery.at);
+        let came_before = case.delivery.deliveries > 1 || case.task.is_republished;
+        let is_suspect = came_before || self.may_have_run(&case);
         if is_suspect && !rarely(self.is_open(&case)).await? {
             return None;
         }
@@ -175,11 +175,22 @@ impl Station {
         limits::SHORTEST_OUTCOME_TTL.max(self.policy.lease * 10)
     }
 
+    /// Whether a task that comes for the first time, as the broker says, may have run all the same.
+    fn may_have_run(&self, case: &Case) -> bool {
+        // For a costly one a stretch of others proves too little.
+        self.horizon.covers(case.delivery.at) && (self.policy.is_costly || !self.horizon.is_passed_by(case.place()))
+    }
+
     /// Whether a task that may have run before has no outcome yet; one that has is concluded here. `None`: put off.
     async fn is_open(&self, case: &Case) -> Option<bool> {
         let (outcome, loaded) = tokio::join!(self.stored_outcome(&case.task.id), case.attempts.load());
         match (outcome, loaded) {
-            (Ok(None), Ok(())) => Some(true),
+            (Ok(None), Ok(())) => {
+                if case.delivery.deliveries == 1 && self.would_show_its_end(case).await {
+                    self.horizon.met_untouched(case.place());
+                }
+                Some(true)
+            }
             (Ok(Some(stored)), Ok(())) => {
                 self.conclude(case, &stored).await;
                 Some(false)
@@ -191,6 +202,14 @@ impl Station {
                 None
             }
         }
+    }
+
+    /// Whether there would be something to see of a task that had ended or begun: its outcome is kept for as long as it is old,
+    /// and it has the place in the queue in which its consumer delivers it.
+    async fn would_show_its_end(&self, case: &Case) -> bool {
+        let kept = case.policy.outcome_ttl.map_or(self.outcomes_kept, |ttl| ttl.min(self.outcomes_kept));
+        let is_in_its_place = !case.task.is_republished && case.task.key.is_none();
+        is_in_its_place && self.now().since(case.delivery.at) < kept && case.attempts.stored_at().await.is_none()
     }
 
     /// The task's input, fetched where it is large.

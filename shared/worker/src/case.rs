@@ -4,6 +4,7 @@ use nova_broker::Delivery;
 use nova_types::{Policy, UnixMillis};
 use nova_wire::Task;
 
+use crate::horizon::Place;
 use crate::retry::Attempts;
 
 /// A task that may start.
@@ -15,4 +16,10 @@ pub(crate) struct Case {
     pub(crate) attempt: u32,
     pub(crate) nonce: String,
     pub(crate) started: Option<UnixMillis>,
+}
+
+impl Case {
+    pub(crate) fn place(&self) -> Place {
+        Place { lane: self.task.priority, sequence: self.delivery.sequence }
+    }
 }

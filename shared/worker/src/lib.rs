@@ -40,6 +40,7 @@ mod drift;
 mod end;
 mod events;
 mod execute;
+mod horizon;
 mod judge;
 mod keyed;
 mod lease;

@@ -85,7 +85,11 @@ impl Puller {
         let stream = assets::tasks_stream(&self.station.name);
         let name = assets::consumer(Priority::Normal).to_owned();
         match self.station.broker.consumer(stream, name).await {
-            Ok(Some(info)) if info.now > UnixMillis(0) => self.station.horizon.set(epoch, info.now),
+            Ok(Some(info)) if info.now > UnixMillis(0) => {
+                // Those of the other priorities are set up alike. No bound at all is none that could be met.
+                let most_out = u64::try_from(info.spec.max_ack_pending).unwrap_or(u64::MAX);
+                self.station.horizon.set(epoch, info.now, most_out);
+            }
             Ok(Some(_)) => tracing::error!(skill = %self.station.name, "the broker does not tell its time"),
             // Until it answers every task counts as one that may have run before: slower, never wrong.
             Ok(None) => tracing::error!(skill = %self.station.name, "queue is gone: run `nova provision check`"),

@@ -1,20 +1,19 @@
 //! Everything one skill of a worker needs while it handles deliveries.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nova_broker::{AckToken, Blobs, BrokerRef, Connection, Settle};
+use nova_broker::{AckToken, Blobs, BrokerRef, Settle};
 use nova_runtime::{ClockRef, Counter, Gauge, Histogram, Metric, Metrics};
 use nova_types::{ItemCount, OutcomeKind, Skill, UnixMillis, WorkerId};
 use nova_wire::SkillPolicy;
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Middleware;
 use crate::cancels::Cancels;
 use crate::events::Events;
+use crate::horizon::Horizon;
 use crate::keyed::note_settled;
 use crate::lease::Leases;
 use crate::rate::limiter::Limiter;
@@ -64,52 +63,6 @@ impl Nonces {
 
     pub(crate) fn next(&self) -> String {
         format!("{}{}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// The moment before which a stored task may have been delivered, run and acked already, and the ack forgotten: a broker
-/// that is killed forgets its last acks and counts deliveries anew.
-pub(crate) struct Horizon {
-    connection: watch::Receiver<Connection>,
-    known: Mutex<Option<Known>>,
-}
-
-/// What the broker's clock showed, and over which connection it was asked.
-#[derive(Clone, Copy)]
-struct Known {
-    epoch: u64,
-    moment: UnixMillis,
-    asked: Instant,
-}
-
-impl Horizon {
-    pub(crate) fn new(connection: watch::Receiver<Connection>) -> Self {
-        Self { connection, known: Mutex::new(None) }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets the moment, asked for over the connection of that epoch or a later one.
-    pub(crate) fn set(&self, epoch: u64, moment: UnixMillis) {
-        *self.known() = Some(Known { epoch, moment, asked: Instant::now() });
-    }
-
-    /// Whether the moment is that of the connection of this epoch.
-    pub(crate) fn is_of(&self, epoch: u64) -> bool {
-        self.known().is_some_and(|known| known.epoch == epoch)
-    }
-
-    /// What the broker's clock shows now; `None` before it was ever asked.
-    pub(crate) fn now(&self) -> Option<UnixMillis> {
-        self.known().map(|known| known.moment.plus(known.asked.elapsed()))
-    }
-
-    /// Whether a task stored then may have run; over a connection nobody has asked on yet, any may.
-    pub(crate) fn covers(&self, stored: UnixMillis) -> bool {
-        let epoch = self.connection.borrow().epoch;
-        self.known().is_none_or(|known| known.epoch != epoch || stored <= known.moment)
     }
 }
 
@@ -198,24 +151,5 @@ impl Station {
     /// Hands a delivery back for a pause, because something it needs cannot be reached now.
     pub(crate) async fn put_off(&self, token: &AckToken) {
         self.settle(token, Settle::Nak { delay: Duration::from_secs(1) }).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_new_connection_makes_every_task_suspect_until_the_broker_was_asked_again() {
-        let (state, connection) = watch::channel(Connection { epoch: 1, is_up: true });
-        let horizon = Horizon::new(connection);
-        assert!(horizon.covers(UnixMillis(5)), "nobody has asked yet");
-        horizon.set(1, UnixMillis(4));
-        assert!(horizon.covers(UnixMillis(4)) && !horizon.covers(UnixMillis(5)));
-        // A worker whose slots are all taken learns of it long before it pulls and looks again.
-        state.send_replace(Connection { epoch: 2, is_up: true });
-        assert!(horizon.covers(UnixMillis(5)));
-        horizon.set(2, UnixMillis(9));
-        assert!(!horizon.covers(UnixMillis(10)) && horizon.is_of(2));
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::cancels::Cancels;
 use crate::drift::{self, QueueError};
 use crate::events::Events;
+use crate::horizon::Horizon;
 use crate::keyed::Governor;
 use crate::lease::Leases;
 use crate::presence::{Presence, leave};
@@ -22,7 +23,7 @@ use crate::pull::Puller;
 use crate::rate::limiter::Limiter;
 use crate::skill::AnySkill;
 use crate::slots::Slots;
-use crate::station::{Horizon, Meters, Nonces, Station};
+use crate::station::{Meters, Nonces, Station};
 use crate::threads::Threads;
 use crate::{Middleware, Skill};
 
