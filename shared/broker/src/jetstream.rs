@@ -66,7 +66,8 @@ impl JetStream {
         if now.is_up {
             return Some(now.epoch);
         }
-        self.link(wait).await.map(|link| link.epoch)
+        let link = Box::pin(self.link(wait)).await;
+        link.map(|link| link.epoch)
     }
 
     /// Sends a message with a reply inbox of the mux and waits for the one answer.

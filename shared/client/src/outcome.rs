@@ -75,6 +75,14 @@ impl RawOutcome {
         Ok(Self { outcome, body: Payload { content_type, bytes: body }, blob })
     }
 
+    /// The outcome, where its body is here; otherwise itself, to be fetched.
+    pub(crate) fn whole(self) -> Result<TaskOutcome, Self> {
+        match self {
+            Self { outcome, body, blob: None } => Ok(TaskOutcome { outcome, body }),
+            elsewhere => Err(elsewhere),
+        }
+    }
+
     pub(crate) async fn fetch(self, blobs: &Blobs) -> Result<TaskOutcome, BlobError> {
         let Self { outcome, mut body, blob } = self;
         if let Some(blob) = blob {

@@ -191,7 +191,23 @@ impl Client {
     }
 
     /// Checks a task, names it and moves a large payload to the object store.
-    pub(crate) async fn prepare(&self, submit: Submit) -> Result<Prepared, SubmitError> {
+    ///
+    /// All but the move is done at once: what is kept over an await, each of many waiting submits keeps.
+    pub(crate) fn prepare(
+        &self,
+        submit: Submit,
+    ) -> impl Future<Output = Result<Prepared, SubmitError>> + Send + use<'_> {
+        let laid_out = self.lay_out(submit);
+        async move {
+            match laid_out? {
+                (prepared, None) => Ok(prepared),
+                (prepared, Some(large)) => self.put_large(prepared, large).boxed().await,
+            }
+        }
+    }
+
+    /// The message of a task, and its payload where that is too large for one.
+    fn lay_out(&self, submit: Submit) -> Result<(Prepared, Option<bytes::Bytes>), SubmitError> {
         let task = self.checked_name(&submit)?;
         if submit.guard.is_some() {
             let what = "a key cannot be combined with a schedule".to_owned();
@@ -204,8 +220,33 @@ impl Client {
                 headers.set(key, value);
             }
         }
-        let (headers, body) = self.carry(&task, headers, payload).await?;
-        Ok(Prepared { task, skill, priority, headers, body })
+        let (body, large) = self.split_off_large(&mut headers, payload);
+        Ok((Prepared { task, skill, priority, headers, body }, large))
+    }
+
+    /// The body of a message, and what is too large to be one.
+    fn split_off_large(&self, headers: &mut Headers, payload: Payload) -> (bytes::Bytes, Option<bytes::Bytes>) {
+        if payload.content_type != ContentType::Json {
+            headers.set(name::CONTENT_TYPE, payload.content_type.as_str());
+        }
+        if payload.bytes.len() <= self.inner.options.inline_bytes {
+            (payload.bytes, None)
+        } else {
+            (bytes::Bytes::new(), Some(payload.bytes))
+        }
+    }
+
+    async fn put_large(&self, mut prepared: Prepared, payload: bytes::Bytes) -> Result<Prepared, SubmitError> {
+        let blob = self.put_input(&prepared.task, &payload).await?;
+        prepared.headers.set(name::BLOB, blob);
+        Ok(prepared)
+    }
+
+    async fn put_input(&self, task: &TaskId, payload: &bytes::Bytes) -> Result<String, SubmitError> {
+        // A name of its own, whatever the id: a second submit of the same id must not change the first one's input.
+        let key = format!("in-{}", uuid::Uuid::now_v7().simple());
+        let blob = self.inner.blobs.put(&key, payload).await;
+        blob.map(|blob| blob.to_header()).map_err(|source| SubmitError::from_blob(task, source))
     }
 
     /// Puts a payload into a message: inline, or in the object store with a reference.
@@ -215,18 +256,11 @@ impl Client {
         mut headers: Headers,
         payload: Payload,
     ) -> Result<(Headers, bytes::Bytes), SubmitError> {
-        if payload.content_type != ContentType::Json {
-            headers.set(name::CONTENT_TYPE, payload.content_type.as_str());
+        let (body, large) = self.split_off_large(&mut headers, payload);
+        if let Some(large) = large {
+            headers.set(name::BLOB, self.put_input(task, &large).boxed().await?);
         }
-        if payload.bytes.len() <= self.inner.options.inline_bytes {
-            return Ok((headers, payload.bytes));
-        }
-        // A name of its own, whatever the id: a second submit of the same id must not change the first one's input.
-        let key = format!("in-{}", uuid::Uuid::now_v7().simple());
-        let blob = self.inner.blobs.put(&key, &payload.bytes).boxed().await;
-        let blob = blob.map_err(|source| SubmitError::from_blob(task, source))?;
-        headers.set(name::BLOB, blob.to_header());
-        Ok((headers, bytes::Bytes::new()))
+        Ok((headers, body))
     }
 
     pub(crate) async fn send(&self, prepared: Prepared) -> Result<Submitted, SubmitError> {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use futures_util::{FutureExt as _, StreamExt as _};
 use nova_broker::{BlobError, BrokerError, Message};
 use nova_types::{Scope, Skill, TaskId};
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::outcome::{InvalidRecord, RawOutcome};
-use crate::submit::SubmitId;
+use crate::submit::{Prepared, SubmitId};
 use crate::{Client, Submit, SubmitError, TaskOutcome};
 
 /// The longest pause between two looks at the record: what a lost notice may cost at most.
@@ -189,15 +190,28 @@ impl Client {
     ///
     /// # Errors
     /// [`WaitError`]; [`WaitError::Submit`] when it was not submitted. After [`WaitError::TimedOut`] the task goes on.
-    pub async fn submit_and_wait(&self, mut submit: Submit, timeout: Duration) -> Result<TaskOutcome, WaitError> {
+    pub fn submit_and_wait(
+        &self,
+        mut submit: Submit,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<TaskOutcome, WaitError>> + Send + use<'_> {
         if let Some(guard) = submit.guard.take() {
-            return self.submit_guarded_and_wait(submit, &guard, timeout).boxed().await;
+            let guarded = async move { self.submit_guarded_and_wait(submit, &guard, timeout).await };
+            return Either::Left(guarded.boxed());
         }
-        let is_new = submit.id == SubmitId::New;
-        let prepared = self.prepare(submit).await.map_err(WaitError::Submit)?;
+        let first = if submit.id == SubmitId::New { FirstLook::Later } else { FirstLook::Now };
+        Either::Right(self.send_and_wait(self.prepare(submit), first, timeout))
+    }
+
+    async fn send_and_wait(
+        &self,
+        preparing: impl Future<Output = Result<Prepared, SubmitError>> + Send,
+        first: FirstLook,
+        timeout: Duration,
+    ) -> Result<TaskOutcome, WaitError> {
+        let prepared = preparing.await.map_err(WaitError::Submit)?;
         let ticket = self.register(&prepared.skill, &prepared.task).await?;
         let submitted = self.send(prepared).await.map_err(WaitError::Submit)?;
-        let first = if is_new { FirstLook::Later } else { FirstLook::Now };
         self.wait_on(ticket, &submitted.skill, &submitted.task, first, timeout).await
     }
 
@@ -255,7 +269,11 @@ impl Client {
             WaitError::TimedOut { task: task.clone(), skill: skill.clone(), after_ms }
         };
         let raw = self.hear_or_see(ticket, skill, task, first, until).await?.ok_or_else(late)?;
-        let fetched = within(until, raw.fetch(&self.inner.blobs)).await.ok_or_else(late)?;
+        let raw = match raw.whole() {
+            Ok(outcome) => return Ok(outcome),
+            Err(raw) => raw,
+        };
+        let fetched = within(until, raw.fetch(&self.inner.blobs)).boxed().await.ok_or_else(late)?;
         fetched.map_err(|source| WaitError::Result { task: task.clone(), source: Box::new(source) })
     }
 

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, Either};
 use nova_broker::{BlobError, BrokerError, Delivery, Settle, Stored};
 use nova_types::{ItemCount, Outcome, OutcomeKind, TaskId, Usage, codes};
 use nova_wire::{
@@ -13,7 +14,7 @@ use crate::case::Case;
 use crate::judge::Fate;
 use crate::rarely::rarely;
 use crate::record::{Record, Written, tell_again};
-use crate::retry::NotKept;
+use crate::retry::{Attempts, NotKept};
 use crate::station::Station;
 
 mod again;
@@ -29,7 +30,14 @@ pub(crate) struct Ending {
     usage: Usage,
     items: Option<ItemCount>,
     /// The letter of its failed items, when it is a bundle.
-    letter: Option<DeadLetter>,
+    letter: Option<Box<DeadLetter>>,
+}
+
+/// What an ending comes to, on the heap: the future of every task would else have room for it, and more than once.
+struct Concluding {
+    record: Record,
+    error: Option<ErrorBody>,
+    letter: Option<Box<DeadLetter>>,
 }
 
 impl Ending {
@@ -47,7 +55,7 @@ impl Ending {
 
     /// A bundle of which every item has ended, with the letter of those that failed.
     pub(crate) fn bundle(payload: Payload, items: ItemCount, usage: Usage, letter: Option<DeadLetter>) -> Self {
-        Self { items: Some(items), letter, ..Self::completed(payload, usage) }
+        Self { items: Some(items), letter: letter.map(Box::new), ..Self::completed(payload, usage) }
     }
 
     fn of(kind: OutcomeKind) -> Self {
@@ -107,22 +115,25 @@ impl Station {
     }
 
     /// Ends a task for good.
-    pub(crate) async fn end(&self, case: &Case, ending: Ending) {
-        let content_type = case.task.payload.content_type;
-        let mut ending = ending;
-        let is_large = |payload: &Payload| payload.bytes.len() > limits::INLINE_BYTES;
-        let blob = if ending.payload.as_ref().is_some_and(is_large) {
-            match rarely(self.move_large_result(case, &mut ending)).await {
-                Ok(blob) => blob,
-                // Given up: whoever gets the task next makes the result again.
-                Err(()) => return,
-            }
-        } else {
-            None
-        };
+    pub(crate) fn end<'a>(&'a self, case: &'a Case, ending: Ending) -> impl Future<Output = ()> + Send + use<'a> {
+        let is_large = ending.payload.as_ref().is_some_and(|payload| payload.bytes.len() > limits::INLINE_BYTES);
+        if is_large {
+            return Either::Left(rarely(self.end_large(case, ending)));
+        }
+        Either::Right(self.finish(&case.delivery, self.concluding(case, ending, None), Some(&case.attempts)))
+    }
+
+    async fn end_large(&self, case: &Case, mut ending: Ending) {
+        // Given up: whoever gets the task next makes the result again.
+        let Ok(blob) = self.move_large_result(case, &mut ending).await else { return };
+        self.finish(&case.delivery, self.concluding(case, ending, blob), Some(&case.attempts)).await;
+    }
+
+    /// What is to be recorded of an ending.
+    fn concluding(&self, case: &Case, ending: Ending, blob: Option<String>) -> Box<Concluding> {
         let payload = match (ending.payload, &ending.error) {
             (Some(payload), _) => payload,
-            (None, Some(error)) => encode_error(content_type, error),
+            (None, Some(error)) => encode_error(case.task.payload.content_type, error),
             (None, None) => Payload::default(),
         };
         let record = Record {
@@ -147,8 +158,7 @@ impl Station {
             reply: case.task.options.reply.clone(),
             line: OnceLock::new(),
         };
-        let history = case.attempts.record().await;
-        self.finish(&case.delivery, &record, ending.error.as_ref(), &history, ending.letter).await;
+        Box::new(Concluding { record, error: ending.error, letter: ending.letter })
     }
 
     /// Puts a large result into the object store; one that is too large ends the task.
@@ -205,51 +215,23 @@ impl Station {
             reply: None,
             line: OnceLock::new(),
         };
-        self.finish(delivery, &record, Some(&error), &AttemptRecord::default(), None).await;
+        self.finish(delivery, Box::new(Concluding { record, error: Some(error), letter: None }), None).await;
     }
 
-    async fn finish(
-        &self,
-        delivery: &Delivery,
-        record: &Record,
-        error: Option<&ErrorBody>,
-        history: &AttemptRecord,
-        of_items: Option<DeadLetter>,
-    ) {
+    async fn finish(&self, delivery: &Delivery, concluding: Box<Concluding>, attempts: Option<&Attempts>) {
+        let Concluding { record, error, letter: of_items } = &*concluding;
         let outcome = &record.outcome;
         match record.write(&self.broker, &self.hard, || self.meters.store_full.inc()).await {
             Written::Ours => {}
-            Written::Another => return rarely(self.refused(delivery, outcome, history)).await,
+            Written::Another => return rarely(self.refused(delivery, outcome, attempts)).await,
             Written::GivenUp => return,
-            Written::TooLarge => {
-                let error = ErrorBody::new(codes::BAD_RESULT, "the result is larger than the broker takes");
-                let smaller = Record {
-                    outcome: Outcome {
-                        kind: OutcomeKind::Dead,
-                        code: Some(error.code.clone()),
-                        items: None,
-                        ..outcome.clone()
-                    },
-                    payload: encode_error(record.payload.content_type, &error),
-                    blob: None,
-                    line: OnceLock::new(),
-                    ..record.clone()
-                };
-                return Box::pin(self.finish(delivery, &smaller, Some(&error), history, None)).await;
-            }
+            Written::TooLarge => return self.finish_smaller(delivery, record, attempts).await,
         }
         nova_runtime::failpoint::hit("after-outcome");
-        let dead = error.filter(|_| outcome.kind == OutcomeKind::Dead);
-        let letter = of_items.or_else(|| dead.map(|error| self.letter(delivery, outcome, error, history)));
-        if let Some(letter) = letter {
-            // Without its letter the task stays, to be concluded when it comes again; its end is told all the same.
-            if rarely(self.post(letter)).await {
-                self.settle(&delivery.token, Settle::Ack).await;
-            } else {
-                rarely(self.put_off(&delivery.token)).await;
-            }
-        } else {
+        if of_items.is_none() && outcome.kind != OutcomeKind::Dead {
             self.settle(&delivery.token, Settle::Ack).await;
+        } else {
+            rarely(self.settle_dead(delivery, &concluding, attempts)).await;
         }
         nova_runtime::failpoint::hit("after-ack");
         record.tell(&self.broker).await;
@@ -269,8 +251,39 @@ impl Station {
         }
     }
 
+    /// Ends a task whose result is larger than the broker takes.
+    fn finish_smaller<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        record: &'a Record,
+        attempts: Option<&'a Attempts>,
+    ) -> BoxFuture<'a, ()> {
+        rarely(self.finish(delivery, too_large(record), attempts))
+    }
+
+    /// Posts the letter, then acks. Without its letter the task stays, to be concluded when it comes again; its end is told
+    /// all the same.
+    async fn settle_dead(&self, delivery: &Delivery, concluding: &Concluding, attempts: Option<&Attempts>) {
+        let letter = match (&concluding.letter, &concluding.error) {
+            (Some(of_items), _) => Some((**of_items).clone()),
+            (None, Some(error)) => {
+                Some(self.letter(delivery, &concluding.record.outcome, error, &history(attempts).await))
+            }
+            (None, None) => None,
+        };
+        let is_posted = match letter {
+            Some(letter) => self.post(letter).await,
+            None => true,
+        };
+        if is_posted {
+            self.settle(&delivery.token, Settle::Ack).await;
+        } else {
+            self.put_off(&delivery.token).await;
+        }
+    }
+
     /// Another's outcome stands: ours counts for nothing, and the message is done with.
-    async fn refused(&self, delivery: &Delivery, outcome: &Outcome, history: &AttemptRecord) {
+    async fn refused(&self, delivery: &Delivery, outcome: &Outcome, attempts: Option<&Attempts>) {
         self.meters.fenced.inc();
         let event = self.events.failure(
             EventKind::Fenced,
@@ -283,7 +296,7 @@ impl Station {
         self.events.store(event).await;
         match self.stored_outcome(&outcome.task).await {
             Ok(Some(stored)) => {
-                if self.has_letter(delivery, &stored, history).await {
+                if self.has_letter(delivery, &stored, &history(attempts).await).await {
                     self.settle(&delivery.token, Settle::Ack).await;
                 }
             }
@@ -310,6 +323,28 @@ impl Station {
             self.put_off(&case.delivery.token).await;
         }
     }
+}
+
+/// What is known of the attempts; a message that is no task had none.
+async fn history(attempts: Option<&Attempts>) -> AttemptRecord {
+    match attempts {
+        Some(attempts) => attempts.record().await,
+        None => AttemptRecord::default(),
+    }
+}
+
+/// The end of a task whose result is larger than the broker takes.
+fn too_large(record: &Record) -> Box<Concluding> {
+    let error = ErrorBody::new(codes::BAD_RESULT, "the result is larger than the broker takes");
+    let outcome = record.outcome.clone();
+    let smaller = Record {
+        outcome: Outcome { kind: OutcomeKind::Dead, code: Some(error.code.clone()), items: None, ..outcome },
+        payload: encode_error(record.payload.content_type, &error),
+        blob: None,
+        line: OnceLock::new(),
+        ..record.clone()
+    };
+    Box::new(Concluding { record: smaller, error: Some(error), letter: None })
 }
 
 fn is_short(text: &&str) -> bool {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -67,6 +68,11 @@ impl Outbox {
         // A stride is a bounded piece of work with a pause of its own; the runtime's would cut it in two.
         tokio::spawn(tokio::task::unconstrained(pump.run(queue)));
         Self(sender)
+    }
+
+    /// Hands a message over where there is room for it at once, which is nearly always.
+    pub(super) fn try_send(&self, outgoing: Outgoing) -> Result<(), TrySendError<Outgoing>> {
+        self.0.try_send(outgoing)
     }
 
     /// Hands a message over, waiting while too many wait.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use async_nats::{HeaderName, HeaderValue, Subject};
+use futures_util::FutureExt as _;
 use nova_wire::name;
 use serde::Deserialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
-use super::mux::Patience;
+use super::mux::{Patience, Slot};
 use super::outbox::Outgoing;
 use super::{JetStream, convert, is_no_responders, millis};
 use crate::{Expect, Message, PublishError, Receipt};
@@ -69,22 +71,30 @@ impl JetStream {
         let epoch = self.epoch(RECEIPT).await.ok_or_else(unknown)?;
         let mut slot = self.mux.publishes.claim(1, Some(Patience { until, epoch })).await;
         let outgoing = Outgoing { headers, ..Outgoing::new(subject.clone(), body).with_reply(slot.subject()) };
-        let sent = self.outbox.send(outgoing);
-        tokio::pin!(sent);
-        // A way out that is full must not be waited for without end, either.
-        let answer = tokio::select! {
-            biased;
-            sent = &mut sent => match sent {
-                Ok(()) => slot.next().await,
-                Err(_closed) => None,
-            },
-            answer = slot.next() => answer,
+        let answer = match self.outbox.try_send(outgoing) {
+            Ok(()) => slot.next().await,
+            Err(TrySendError::Full(outgoing)) => self.publish_late(outgoing, &mut slot).boxed().await,
+            Err(TrySendError::Closed(_)) => None,
         };
         match answer {
             Some(answer) if is_no_responders(&answer) => Err(PublishError::NoStream { subject: subject.to_string() }),
             Some(answer) => receipt(&subject, bytes, &answer.payload).unwrap_or_else(|| Err(unknown())),
             // It was lost with its connection, or is late; the message may be stored or not.
             None => Err(unknown()),
+        }
+    }
+
+    /// Sends once there is room; a way out that is full must not be waited for without end, either.
+    async fn publish_late(&self, outgoing: Outgoing, slot: &mut Slot) -> Option<async_nats::Message> {
+        let sent = self.outbox.send(outgoing);
+        tokio::pin!(sent);
+        tokio::select! {
+            biased;
+            sent = &mut sent => match sent {
+                Ok(()) => slot.next().await,
+                Err(_closed) => None,
+            },
+            answer = slot.next() => answer,
         }
     }
 }
