@@ -70,9 +70,9 @@ impl Outbox {
         Self(sender)
     }
 
-    /// Hands a message over where there is room for it at once, which is nearly always.
-    pub(super) fn try_send(&self, outgoing: Outgoing) -> Result<(), TrySendError<Outgoing>> {
-        self.0.try_send(outgoing)
+    /// Room for one message, which is nearly always there.
+    pub(super) fn room(&self) -> Result<mpsc::Permit<'_, Outgoing>, TrySendError<()>> {
+        self.0.try_reserve()
     }
 
     /// Hands a message over, waiting while too many wait.

@@ -71,10 +71,13 @@ impl JetStream {
         let epoch = self.epoch(RECEIPT).await.ok_or_else(unknown)?;
         let mut slot = self.mux.publishes.claim(1, Some(Patience { until, epoch })).await;
         let outgoing = Outgoing { headers, ..Outgoing::new(subject.clone(), body).with_reply(slot.subject()) };
-        let answer = match self.outbox.try_send(outgoing) {
-            Ok(()) => slot.next().await,
-            Err(TrySendError::Full(outgoing)) => self.publish_late(outgoing, &mut slot).boxed().await,
-            Err(TrySendError::Closed(_)) => None,
+        let answer = match self.outbox.room() {
+            Ok(room) => {
+                room.send(outgoing);
+                slot.next().await
+            }
+            Err(TrySendError::Full(())) => self.publish_late(outgoing, &mut slot).boxed().await,
+            Err(TrySendError::Closed(())) => None,
         };
         match answer {
             Some(answer) if is_no_responders(&answer) => Err(PublishError::NoStream { subject: subject.to_string() }),
