@@ -20,6 +20,7 @@ mod task;
 
 pub use counts::Counts;
 pub use life::{Life, Lives, Task};
+pub use run::CHAIN;
 
 /// An outcome as it is stored.
 #[derive(Debug, Clone, PartialEq)]

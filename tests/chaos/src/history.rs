@@ -116,6 +116,18 @@ pub enum What {
         /// On what.
         target: String,
     },
+    /// A process has ended or was frozen: it does nothing from now on.
+    Gone {
+        /// Which.
+        who: String,
+    },
+    /// A fault has ended: what it hit is ready again.
+    Mended {
+        /// Which kind.
+        fault: String,
+        /// On what.
+        target: String,
+    },
     /// All faults of a period have ended.
     Healed {
         /// Which kinds.

@@ -11,6 +11,7 @@ use nova_provision::Profile;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use crate::bounds::{Sample, exceeded, measure};
 use crate::check::{Counts, Seen, Verdict, Violation, judge};
 use crate::evidence::{Sightings, missing};
 use crate::field::{Field, Terrain};
@@ -43,6 +44,8 @@ pub struct Asked {
     pub has_power: bool,
     /// How long all may take to end once the last fault is healed.
     pub ends_within: Duration,
+    /// How much longer than promised the work may take to go on after a fault.
+    pub slack: Duration,
     /// Which rule the workers break.
     pub broken: Option<Sabotage>,
 }
@@ -70,6 +73,8 @@ pub struct Report {
     pub boundaries: u64,
     /// Each kind of fault.
     pub faults: BTreeMap<String, Recovery>,
+    /// How soon work went on after each of them.
+    pub bounds: Vec<Sample>,
     /// Where everything was kept, when something is wrong.
     pub kept: Option<PathBuf>,
 }
@@ -142,6 +147,8 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
         let what = format!("{ended_secs:.1} s after the last fault was healed, not {} s", asked.ends_within.as_secs());
         violations.push(Violation { invariant: "I24 everything ends in time", of: "the run".to_owned(), what });
     }
+    let bounds = measure(&seen.history);
+    violations.extend(exceeded(&bounds, asked.slack));
     let faults = recoveries(&seen.history);
     let kept = if violations.is_empty() { None } else { Some(field.keep()?) };
     Ok(Report {
@@ -155,6 +162,7 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
         leader_changes: sightings.leader_changes,
         boundaries: sightings.boundaries,
         faults,
+        bounds,
         kept,
     })
 }

@@ -144,7 +144,7 @@ impl Lives {
                 }
                 self.life(skill, task).ends.push(tried(attempt));
             }
-            What::Fault { .. } | What::Healed { .. } => {}
+            What::Fault { .. } | What::Gone { .. } | What::Mended { .. } | What::Healed { .. } => {}
         }
     }
 }

@@ -6,6 +6,8 @@ use nova_chaos::order::{End, Order};
 use nova_types::{Code, Outcome, OutcomeKind, RunId, Skill, StepId, TaskId, UnixMillis, Usage, WorkerId};
 use nova_workflow::{Decision, Role, Transition};
 
+mod bounds;
+
 fn skill() -> Skill {
     Skill::new("chaos").expect("a name")
 }
