@@ -85,6 +85,11 @@ impl Bound {
         }
     }
 
+    /// Until when something may have been in the way: what comes after the bound excuses nothing.
+    fn due(self, from: u64, came: u64) -> u64 {
+        came.min(from.saturating_add(nanoseconds(self.promised())))
+    }
+
     /// What is measured, for the page.
     #[must_use]
     pub fn about(self) -> &'static str {

@@ -34,7 +34,7 @@ pub(super) fn samples(history: &[Fact], faults: &Faults) -> Vec<Sample> {
                 bound: Bound::CoordinatorGone,
                 of: format!("{who} gone, {next}"),
                 secs: seconds(start - gone),
-                is_judged: !faults.any(*end, *start, |span| concerns(&span.target)),
+                is_judged: !faults.any(*end, Bound::CoordinatorGone.due(*gone, *start), |span| concerns(&span.target)),
             });
         }
     }

@@ -70,7 +70,7 @@ impl Work {
         let has_one = self.actors.iter().any(|actor| {
             // The submitter of keyed tasks has the connections of the first one.
             let actor = if actor == "sk" { "s0" } else { actor };
-            !faults.any(from, to, |other| other.target == actor)
+            !faults.any(from, bound.due(from, to), |other| other.target == actor)
         });
         let of = format!("{} of {}", span.fault, span.target);
         Sample { bound, of, secs: seconds(to - from), is_judged: is_alone && has_one }

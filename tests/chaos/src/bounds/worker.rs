@@ -51,7 +51,7 @@ pub(super) fn samples(history: &[Fact], faults: &Faults) -> Vec<Sample> {
                 bound: Bound::WorkerGone,
                 of: format!("{who}'s {skill} {task}"),
                 secs: seconds(again - gone),
-                is_judged: !faults.any(*gone, *again, |span| concerns(&span.target)),
+                is_judged: !faults.any(*gone, Bound::WorkerGone.due(*gone, *again), |span| concerns(&span.target)),
             });
         }
     }
