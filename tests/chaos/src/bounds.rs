@@ -16,7 +16,7 @@ mod faults;
 mod server;
 mod worker;
 
-use faults::Faults;
+pub(crate) use faults::Faults;
 
 /// What is promised of the time after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

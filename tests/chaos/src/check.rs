@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::history::Fact;
 
+mod cancel;
 mod copies;
 pub mod counts;
 mod keyed;
@@ -122,6 +123,7 @@ pub fn judge(seen: &Seen) -> Verdict {
     let mut violations: Vec<Violation> = lives.tasks.iter().flat_map(|(task, life)| task::check(task, life)).collect();
     violations.extend(lives.tasks.iter().flat_map(|(task, life)| register::check(task, life)));
     violations.extend(keyed::check(&lives));
+    violations.extend(cancel::check(&seen.history, &lives));
     violations.extend(run::check(&lives, truth));
     violations.extend(copies::check(&seen.copies));
     violations.extend(truth.lanes.iter().filter(|lane| lane.pending + lane.ack_pending > 0).map(|lane| {

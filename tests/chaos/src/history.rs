@@ -67,8 +67,15 @@ pub enum What {
         /// The code.
         why: String,
     },
-    /// A cancel was accepted.
+    /// A cancel goes out.
     Cancelled {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task.
+        task: TaskId,
+    },
+    /// It was accepted.
+    CancelAccepted {
         /// Of which skill.
         skill: Skill,
         /// Which task.

@@ -13,24 +13,24 @@ const AFTER: Duration = Duration::from_secs(3);
 
 /// One fault on one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) fault: String,
-    pub(super) target: String,
-    pub(super) from: u64,
+pub(crate) struct Span {
+    pub(crate) fault: String,
+    pub(crate) target: String,
+    pub(crate) from: u64,
     /// `u64::MAX` for one that nobody healed.
-    pub(super) to: u64,
+    pub(crate) to: u64,
 }
 
 /// All of a history.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    pub(super) spans: Vec<Span>,
+pub(crate) struct Faults {
+    pub(crate) spans: Vec<Span>,
     /// Who ended or was frozen, and when.
-    pub(super) gone: Vec<(u64, String)>,
+    pub(crate) gone: Vec<(u64, String)>,
 }
 
 impl Span {
-    pub(super) fn is_of_server(&self) -> bool {
+    pub(crate) fn is_of_server(&self) -> bool {
         self.target.starts_with("server")
     }
 
@@ -41,7 +41,7 @@ impl Span {
 }
 
 impl Faults {
-    pub(super) fn of(history: &[Fact]) -> Self {
+    pub(crate) fn of(history: &[Fact]) -> Self {
         let mut all = Self::default();
         let mut open: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for fact in history {
@@ -64,12 +64,12 @@ impl Faults {
     }
 
     /// Whether a fault that this concerns was in the way between the two moments.
-    pub(super) fn any(&self, from: u64, to: u64, concerns: impl Fn(&Span) -> bool) -> bool {
+    pub(crate) fn any(&self, from: u64, to: u64, concerns: impl Fn(&Span) -> bool) -> bool {
         self.spans.iter().any(|span| span.from <= to && span.after() >= from && concerns(span))
     }
 
     /// When the next fault of a server begins after this moment.
-    pub(super) fn next_of_server(&self, after: u64) -> u64 {
+    pub(crate) fn next_of_server(&self, after: u64) -> u64 {
         let later = self.spans.iter().filter(|span| span.is_of_server() && span.from > after);
         later.map(|span| span.from).min().unwrap_or(u64::MAX)
     }

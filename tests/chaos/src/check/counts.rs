@@ -39,6 +39,10 @@ pub struct Counts {
     pub letters: u64,
     /// Looks at outcomes.
     pub reads: u64,
+    /// Cancels accepted.
+    pub cancels: u64,
+    /// Tasks that were cancelled while they ran.
+    pub stopped: u64,
     /// Faults injected.
     pub faults: u64,
 }
@@ -67,6 +71,11 @@ impl Counts {
             fenced: truth.fenced.len() as u64,
             letters: truth.letters.len() as u64,
             reads: facts(&|what| matches!(what, What::Read { .. })),
+            cancels: facts(&|what| matches!(what, What::CancelAccepted { .. })),
+            stopped: lives_where(&|life| {
+                let is_cancelled = |record: &super::Record| record.outcome.kind == OutcomeKind::Cancelled;
+                !life.starts.is_empty() && life.outcomes.iter().any(is_cancelled)
+            }),
             faults: facts(&|what| matches!(what, What::Fault { .. })),
         }
     }
@@ -90,6 +99,8 @@ impl Counts {
             fenced: self.fenced + other.fenced,
             letters: self.letters + other.letters,
             reads: self.reads + other.reads,
+            cancels: self.cancels + other.cancels,
+            stopped: self.stopped + other.stopped,
             faults: self.faults + other.faults,
         }
     }

@@ -60,8 +60,10 @@ pub struct Life {
     pub is_unsure: bool,
     /// Whether a submit was refused.
     pub is_refused: bool,
-    /// When a cancel was accepted.
+    /// When a cancel first went out.
     pub cancelled: Option<u64>,
+    /// When one was first accepted.
+    pub cancel_accepted: Option<u64>,
     /// Starts, in order.
     pub starts: Vec<Try>,
     /// Ends, in order.
@@ -127,6 +129,9 @@ impl Lives {
             What::Refused { skill, task, .. } => self.life(skill, task).is_refused = true,
             What::Cancelled { skill, task } => {
                 self.life(skill, task).cancelled.get_or_insert(fact.at);
+            }
+            What::CancelAccepted { skill, task } => {
+                self.life(skill, task).cancel_accepted.get_or_insert(fact.at);
             }
             What::Read { skill, task, asked, found } => {
                 let look = Look { asked: *asked, at: fact.at, found: found.clone() };

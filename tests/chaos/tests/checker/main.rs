@@ -170,6 +170,57 @@ fn a_wrong_result_and_a_wrong_end_are_found() {
     cancelled.outcome("w0", "t1", 1, OutcomeKind::Cancelled, None).violates(&[]);
 }
 
+/// A submitter cancels this task at this moment, and is told that it was accepted.
+fn cancelled(mut story: Story, name: &str, at: u64) -> Story {
+    story.now = at - 20;
+    let (sent, told) =
+        (|task| What::Cancelled { skill: skill(), task }, |task| What::CancelAccepted { skill: skill(), task });
+    story.fact("s0", sent(task(name))).fact("s0", told(task(name)))
+}
+
+#[test]
+fn a_start_long_after_a_cancel_is_found() {
+    const SECOND: u64 = 1_000_000_000;
+    let restarted = |at: u64, faults: &[(&str, &str)]| {
+        let story = Story::new().submitted("t1", order(1)).started("w0", "t1", 1);
+        let mut story = cancelled(story, "t1", 10 * SECOND);
+        for (fault, target) in faults {
+            let (fault, target) = ((*fault).to_owned(), (*target).to_owned());
+            story = story.fact("nemesis", What::Fault { fault, target });
+        }
+        story.now = at;
+        let story = story.started("w1", "t1", 1).ended("w1", "t1", 1);
+        story.outcome("w1", "t1", 1, OutcomeKind::Completed, Some(1))
+    };
+    restarted(11 * SECOND, &[]).violates(&[]);
+    restarted(13 * SECOND, &[]).violates(&["I18 cancels are honoured"]);
+    restarted(13 * SECOND, &[("silence", "w0"), ("silence", "s0")]).violates(&["I18 cancels are honoured"]);
+    // Who is cut off cannot have heard.
+    restarted(13 * SECOND, &[("silence", "w1")]).violates(&[]);
+    restarted(13 * SECOND, &[("broker-pause", "server0")]).violates(&[]);
+}
+
+#[test]
+fn a_running_task_that_nobody_stops_is_found() {
+    const SECOND: u64 = 1_000_000_000;
+    let ran_until = |end: u64, kind| {
+        let story = Story::new().submitted("t1", order(1)).started("w0", "t1", 1);
+        let mut story = cancelled(story, "t1", SECOND);
+        story.now = end;
+        story.ended("w0", "t1", 1).outcome("w0", "t1", 1, kind, Some(1))
+    };
+    ran_until(2 * SECOND, OutcomeKind::Completed).violates(&[]);
+    ran_until(5 * SECOND, OutcomeKind::Completed).violates(&["I18 cancels are honoured"]);
+    ran_until(5 * SECOND, OutcomeKind::Cancelled).violates(&[]);
+}
+
+#[test]
+fn a_cancel_without_an_end_is_found() {
+    let unsure = What::Unsure { skill: skill(), task: task("t1"), why: "x".into() };
+    let story = Story::new().asked("t1", Some(order(1))).fact("s0", unsure);
+    cancelled(story, "t1", 1_000).violates(&["I18 cancels are honoured"]);
+}
+
 #[test]
 fn done_and_dead_at_once_is_found() {
     Story::new().done("t1", 1).letter("t1", Some(1)).violates(&["I5 never both done and dead"]);
