@@ -15,6 +15,7 @@ mod copies;
 pub mod counts;
 mod keyed;
 mod life;
+mod once;
 mod register;
 mod run;
 mod task;
@@ -124,6 +125,7 @@ pub fn judge(seen: &Seen) -> Verdict {
     violations.extend(lives.tasks.iter().flat_map(|(task, life)| register::check(task, life)));
     violations.extend(keyed::check(&lives));
     violations.extend(cancel::check(&seen.history, &lives));
+    violations.extend(once::check(&seen.history, &lives));
     violations.extend(run::check(&lives, truth));
     violations.extend(copies::check(&seen.copies));
     violations.extend(truth.lanes.iter().filter(|lane| lane.pending + lane.ack_pending > 0).map(|lane| {

@@ -81,6 +81,24 @@ pub enum What {
         /// Which task.
         task: TaskId,
     },
+    /// A submit under a key that stands for one task begins.
+    OnceAsked {
+        /// Of which skill.
+        skill: Skill,
+        /// The key.
+        once: String,
+        /// What the task is to be called, if it is to be this one.
+        task: TaskId,
+    },
+    /// It was answered.
+    OnceTold {
+        /// Of which skill.
+        skill: Skill,
+        /// The key.
+        once: String,
+        /// Which task the key stands for.
+        task: TaskId,
+    },
     /// The outcome was read.
     Read {
         /// Of which skill.

@@ -17,6 +17,7 @@ use crate::tail::Tail;
 use crate::worker::{KEYED, SKILL};
 
 pub mod mix;
+pub mod once;
 
 /// How many acknowledged tasks may be without outcome before a submitter waits: far less than a healed fleet does in its bound.
 const MOST_OPEN: usize = 1_500;

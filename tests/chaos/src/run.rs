@@ -16,6 +16,7 @@ use crate::check::{Counts, Seen, Verdict, Violation, judge};
 use crate::evidence::{Sightings, missing};
 use crate::field::{Field, Terrain};
 use crate::history::{Journal, read_all};
+use crate::load::once::{Twin, once};
 use crate::load::{Submitter, keyed};
 use crate::nemesis::Nemesis;
 use crate::plan::{Fault, Period, plan};
@@ -108,6 +109,15 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
     let (client, _) = field.client(0, "sk").await?;
     let journal = Arc::new(Journal::open(&field.history(), "sk")?);
     load.spawn(keyed(client, journal, Arc::clone(&tail), Arc::clone(&stop)));
+    let mut twins = Vec::new();
+    for n in 0..2 {
+        let name = format!("s{n}-once");
+        let (client, _) = field.client(n, &name).await?;
+        twins.push(Twin::new(client, Arc::new(Journal::open(&field.history(), &name)?), Arc::clone(&tail)));
+    }
+    if let (Some(one), Some(other)) = (twins.pop(), twins.pop()) {
+        load.spawn(once(one, other, Arc::clone(&stop), asked.seed));
+    }
     let follower = tokio::spawn({
         let (tail, broker) = (Arc::clone(&tail), Arc::clone(&field.control));
         async move { tail.follow(broker).await }

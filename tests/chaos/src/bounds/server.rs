@@ -68,8 +68,12 @@ impl Work {
     /// A time from one moment to another; somebody whose way was free must have been there.
     fn sample(&self, bound: Bound, span: &Span, from: u64, to: u64, is_alone: bool, faults: &Faults) -> Sample {
         let has_one = self.actors.iter().any(|actor| {
-            // The submitter of keyed tasks has the connections of the first one.
-            let actor = if actor == "sk" { "s0" } else { actor };
+            // Submitters of other kinds of tasks have the connections of one of the usual ones.
+            let actor = match &**actor {
+                "sk" | "s0-once" => "s0",
+                "s1-once" => "s1",
+                usual => usual,
+            };
             !faults.any(from, bound.due(from, to), |other| other.target == actor)
         });
         let of = format!("{} of {}", span.fault, span.target);

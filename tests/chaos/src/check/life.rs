@@ -149,6 +149,7 @@ impl Lives {
                 }
                 self.life(skill, task).ends.push(tried(attempt));
             }
+            What::OnceAsked { .. } | What::OnceTold { .. } => {}
             What::Fault { .. } | What::Gone { .. } | What::Mended { .. } | What::Healed { .. } => {}
         }
     }

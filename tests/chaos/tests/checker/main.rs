@@ -286,6 +286,34 @@ fn a_task_that_overtakes_its_key_is_found() {
 }
 
 #[test]
+fn a_key_with_two_tasks_is_found() {
+    let once = |story: Story, by: &str, name: &str, told: Option<&str>| {
+        let asked = What::OnceAsked { skill: skill(), once: "k".into(), task: task(name) };
+        let story = story.asked(name, Some(order(1))).fact(by, asked);
+        match told {
+            Some(told) => {
+                story.fact(by, What::OnceTold { skill: skill(), once: "k".into(), task: task(told) }).acked(told)
+            }
+            None => story.fact(by, What::Unsure { skill: skill(), task: task(name), why: "x".into() }),
+        }
+    };
+    let ran = |story: Story, name: &str| {
+        let story = story.started("w0", name, 1).ended("w0", name, 1);
+        story.outcome("w0", name, 1, OutcomeKind::Completed, Some(1))
+    };
+    let joined = ran(once(once(Story::new(), "s0", "o1", Some("o1")), "s1", "o2", Some("o1")), "o1");
+    assert_eq!(judge(&joined.seen).counts.joined, 1);
+    joined.violates(&[]);
+    let two = once(once(Story::new(), "s0", "o1", Some("o1")), "s1", "o2", Some("o2"));
+    ran(ran(two, "o1"), "o2").violates(&["I19 a key has one task", "I19 a key has one task"]);
+    // Nobody was told of the second, and yet it is there.
+    let unsure = once(once(Story::new(), "s0", "o1", Some("o1")), "s1", "o2", None);
+    ran(ran(unsure, "o1"), "o2").violates(&["I19 a key has one task"]);
+    let strange = once(Story::new().done("t1", 1), "s0", "o1", Some("t1"));
+    strange.violates(&["I19 a key has one task"]);
+}
+
+#[test]
 fn servers_that_differ_and_queues_that_are_not_empty_are_found() {
     let mut story = Story::new().done("t1", 1);
     let mut other = story.truth().clone();
