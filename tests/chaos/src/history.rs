@@ -99,6 +99,24 @@ pub enum What {
         /// Which task the key stands for.
         task: TaskId,
     },
+    /// A redrive of a dead task goes out.
+    Redrive {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task has the letter.
+        of: TaskId,
+        /// What the new one is to do.
+        order: Order,
+    },
+    /// It has a new task.
+    Redriven {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task has the letter.
+        of: TaskId,
+        /// The new one.
+        task: TaskId,
+    },
     /// The outcome was read.
     Read {
         /// Of which skill.

@@ -18,6 +18,7 @@ use crate::worker::{KEYED, SKILL};
 
 pub mod mix;
 pub mod once;
+mod redrive;
 
 /// How many acknowledged tasks may be without outcome before a submitter waits: far less than a healed fleet does in its bound.
 const MOST_OPEN: usize = 1_500;
@@ -91,6 +92,7 @@ impl Submitter {
                 Next::Run => self.start_run().await,
                 Next::Cancel => self.cancel().await,
                 Next::Look => self.look().await,
+                Next::Redrive => redrive::redrive(&self.client, &self.journal, &self.tail, self.mix.random()).await,
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct Counts {
     pub stopped: u64,
     /// Submits under a key that were answered with a task of another submit.
     pub joined: u64,
+    /// Redrives answered with a task.
+    pub redriven: u64,
     /// Faults injected.
     pub faults: u64,
 }
@@ -81,6 +83,7 @@ impl Counts {
                 !life.starts.is_empty() && life.outcomes.iter().any(is_cancelled)
             }),
             joined: joined(history),
+            redriven: facts(&|what| matches!(what, What::Redriven { .. })),
             faults: facts(&|what| matches!(what, What::Fault { .. })),
         }
     }
@@ -107,6 +110,7 @@ impl Counts {
             cancels: self.cancels + other.cancels,
             stopped: self.stopped + other.stopped,
             joined: self.joined + other.joined,
+            redriven: self.redriven + other.redriven,
             faults: self.faults + other.faults,
         }
     }

@@ -88,8 +88,13 @@ impl Story {
         story.outcome("w0", name, 1, OutcomeKind::Completed, Some(n))
     }
 
-    fn letter(mut self, name: &str, n: Option<u64>) -> Self {
-        self.truth().letters.push(Letter { skill: skill(), task: task(name), n, is_large: false });
+    fn letter(self, name: &str, n: Option<u64>) -> Self {
+        self.letter_of(name, n, None)
+    }
+
+    fn letter_of(mut self, name: &str, n: Option<u64>, redrive_of: Option<&str>) -> Self {
+        let redrive_of = redrive_of.map(task);
+        self.truth().letters.push(Letter { skill: skill(), task: task(name), n, redrive_of, is_large: false });
         self
     }
 
@@ -311,6 +316,38 @@ fn a_key_with_two_tasks_is_found() {
     ran(ran(unsure, "o1"), "o2").violates(&["I19 a key has one task"]);
     let strange = once(Story::new().done("t1", 1), "s0", "o1", Some("t1"));
     strange.violates(&["I19 a key has one task"]);
+}
+
+#[test]
+fn two_redrives_at_once_are_found() {
+    let dead = |story: Story, name: &str| {
+        let story = story.started("w0", name, 1).ended("w0", name, 1);
+        story.outcome("w0", name, 1, OutcomeKind::Dead, None)
+    };
+    let rejected = Order { n: 7, end: End::Reject, ..Order::default() };
+    let redriven = |story: Story, of: &str, name: &str| {
+        let story = story.fact("s0", What::Redrive { skill: skill(), of: task(of), order: rejected.clone() });
+        story.fact("s0", What::Redriven { skill: skill(), of: task(of), task: task(name) })
+    };
+    let first = || dead(Story::new().submitted("t1", rejected.clone()), "t1").letter("t1", Some(7));
+    let one = || dead(redriven(first(), "t1", "t1-r1"), "t1-r1");
+    let right = dead(redriven(one().letter_of("t1-r1", Some(7), Some("t1")), "t1", "t1-r2"), "t1-r2");
+    right.letter_of("t1-r2", Some(7), Some("t1-r1")).violates(&[]);
+    // It does not say of which task it is.
+    one().letter("t1-r1", Some(7)).violates(&["I20 one redrive at a time"]);
+    // It is lost.
+    redriven(first(), "t1", "t1-r1").violates(&["I1 nothing lost"]);
+    // The second begins while the first still runs.
+    let two =
+        redriven(redriven(first(), "t1", "t1-r1"), "t1", "t1-r2").started("w0", "t1-r1", 1).started("w1", "t1-r2", 1);
+    let two = two.ended("w0", "t1-r1", 1).ended("w1", "t1-r2", 1).outcome("w0", "t1-r1", 1, OutcomeKind::Dead, None);
+    let two = two.outcome("w1", "t1-r2", 1, OutcomeKind::Dead, None).letter_of("t1-r1", Some(7), Some("t1"));
+    two.letter_of("t1-r2", Some(7), Some("t1")).violates(&["I20 one redrive at a time"]);
+    // Of what is done there is none.
+    let done = redriven(Story::new().done("t1", 7), "t1", "t1-r1");
+    dead(done, "t1-r1").letter_of("t1-r1", Some(7), Some("t1")).violates(&["I20 one redrive at a time"]);
+    // Nobody asked for it.
+    dead(first(), "t1-r1").letter_of("t1-r1", Some(7), Some("t1")).violates(&["I2 nothing unasked"]);
 }
 
 #[test]
