@@ -9,6 +9,8 @@ pub struct Seat {
     pub revision: u64,
     /// Who leads; `None` when the key expired or was given up.
     pub holder: Option<String>,
+    /// For how long the revision is known to have stood, by one's own clock.
+    pub stood: Duration,
 }
 
 /// What a coordinator does about it.
@@ -23,11 +25,11 @@ pub enum Claim {
     Wait,
 }
 
-/// Decides.
+/// Decides. A broker that was killed may keep a key beyond its life: a claim that nobody renewed for so long has ended.
 #[must_use]
-pub fn claim(seat: &Seat, me: &str) -> Claim {
+pub fn claim(seat: &Seat, me: &str, ttl: Duration) -> Claim {
     match &seat.holder {
-        Some(holder) if holder != me => Claim::Wait,
+        Some(holder) if holder != me && seat.stood < ttl => Claim::Wait,
         _ => Claim::Write { over: seat.revision },
     }
 }
@@ -50,10 +52,16 @@ mod tests {
 
     #[test]
     fn a_free_seat_is_taken_and_ones_own_renewed() {
-        let seat = |holder: Option<&str>| Seat { revision: 4, holder: holder.map(ToOwned::to_owned) };
-        assert_eq!(claim(&seat(None), "a"), Claim::Write { over: 4 });
-        assert_eq!(claim(&seat(Some("a")), "a"), Claim::Write { over: 4 });
-        assert_eq!(claim(&seat(Some("b")), "a"), Claim::Wait);
+        let check = |holder: Option<&str>, stood: u64, expect: Claim| {
+            let seat = Seat { revision: 4, holder: holder.map(ToOwned::to_owned), stood: Duration::from_secs(stood) };
+            assert_eq!(claim(&seat, "a", Duration::from_secs(10)), expect, "{seat:?}");
+        };
+        check(None, 0, Claim::Write { over: 4 });
+        check(Some("a"), 0, Claim::Write { over: 4 });
+        check(Some("b"), 0, Claim::Wait);
+        check(Some("b"), 9, Claim::Wait);
+        // Nobody renewed it for all its life, and yet the broker has it.
+        check(Some("b"), 10, Claim::Write { over: 4 });
     }
 
     #[test]

@@ -138,10 +138,11 @@ impl Service {
     /// Claims and renews until told to stop, then gives the seat up.
     pub async fn run(&self, shutdown: &Shutdown) {
         let stop = shutdown.token();
+        let mut stands = (0, Instant::now());
         loop {
             let begun = Instant::now();
             let was_held = self.leadership.is_held();
-            let revision = match self.attempt().await {
+            let revision = match self.attempt(&mut stands).await {
                 Ok(revision) => revision,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "leadership is not known");
@@ -170,20 +171,24 @@ impl Service {
         }
     }
 
-    /// The revision of the claim when it succeeded.
-    async fn attempt(&self) -> Result<Option<u64>, Error> {
+    /// The revision of the claim when it succeeded; `stands` is what stood there before, and since when.
+    async fn attempt(&self, stands: &mut (u64, Instant)) -> Result<Option<u64>, Error> {
         let subject = subject::bucket_key(assets::CONFIG_BUCKET, KEY);
         let stored = self.parts.broker.last(assets::bucket_stream(assets::CONFIG_BUCKET), subject).await;
-        let seat = match stored.map_err(Error::Read)? {
-            None => Seat { revision: 0, holder: None },
+        let (revision, holder) = match stored.map_err(Error::Read)? {
+            None => (0, None),
             Some(stored) => {
                 let is_mark =
                     stored.headers.get("KV-Operation").is_some() || stored.headers.get("Nats-Marker-Reason").is_some();
                 let holder = (!is_mark).then(|| String::from_utf8_lossy(&stored.body).into_owned());
-                Seat { revision: stored.sequence, holder }
+                (stored.sequence, holder)
             }
         };
-        let Claim::Write { over } = claim(&seat, self.parts.name.as_str()) else { return Ok(None) };
+        if stands.0 != revision {
+            *stands = (revision, Instant::now());
+        }
+        let seat = Seat { revision, holder, stood: stands.1.elapsed() };
+        let Claim::Write { over } = claim(&seat, self.parts.name.as_str(), self.options.ttl) else { return Ok(None) };
         let headers = Headers::new().with(name::TTL, DurationText(self.options.ttl).to_string());
         match self.write(headers, self.parts.name.as_str().to_owned().into(), over).await {
             Ok(revision) => Ok(Some(revision)),

@@ -2,7 +2,8 @@
 //!
 //! Each partition is worked by one worker at a time, so the order of a key is kept without asking anybody. A lease is a
 //! key with a time to live that its owner renews; it is taken over by compare-and-set when it has run out, and given up
-//! when the owner drains or another worker joins. Whoever takes over waits, key by key, for what the one before him still
+//! when the owner drains or another worker joins. A lease has run out, too, when nobody has renewed it for as long as it
+//! lasts: a broker that was killed may keep it for ever. Whoever takes over waits, key by key, for what the one before him still
 //! has; see `partition`.
 
 mod earlier;
@@ -76,6 +77,8 @@ pub(crate) struct Governor {
     owned: BTreeMap<u16, Owned>,
     /// When each partition's owner, another one, was heard last.
     heard: HashMap<u16, Instant>,
+    /// The revision of each lease of another, and since when it is known.
+    stands: HashMap<u16, (u64, Instant)>,
     /// When each other member was heard last.
     members: HashMap<String, Instant>,
 }
@@ -84,7 +87,8 @@ impl Governor {
     /// A worker that owns nothing yet; `process` tells it from others of its name.
     pub(crate) fn new(station: Arc<Station>, keyed: Keyed, running: TaskTracker, process: &str) -> Self {
         let me = format!("{}-{}", station.worker, process.trim_end_matches('-'));
-        Self { station, keyed, running, me, owned: BTreeMap::new(), heard: HashMap::new(), members: HashMap::new() }
+        let (owned, heard, stands, members) = (BTreeMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        Self { station, keyed, running, me, owned, heard, stands, members }
     }
 
     /// Owns its share until the worker drains; then everything is given up at once.
@@ -247,9 +251,11 @@ impl Governor {
         let now = Instant::now();
         for (partition, read) in join_all(reads).await {
             match read {
-                Ok((_, Some(holder))) if holder != self.me => {
-                    self.heard.insert(partition, now);
-                    self.members.entry(holder).or_insert(now);
+                Ok((revision, Some(holder))) if holder != self.me => {
+                    if !self.has_run_out(partition, revision, now) {
+                        self.heard.insert(partition, now);
+                        self.members.entry(holder).or_insert(now);
+                    }
                 }
                 Ok(_) => {}
                 // Not known to be free.
@@ -258,10 +264,20 @@ impl Governor {
         }
     }
 
+    /// Whether a lease of another was not renewed for as long as it lasts, by this worker's own clock. It was written before
+    /// it was first seen here, so its owner has given up by then; one that renewed it all the same wins the compare-and-set.
+    fn has_run_out(&mut self, partition: u16, revision: u64, now: Instant) -> bool {
+        let stands = self.stands.entry(partition).or_insert((revision, now));
+        if stands.0 != revision {
+            *stands = (revision, now);
+        }
+        now.duration_since(stands.1) >= TTL
+    }
+
     async fn claim(&mut self, partition: u16) {
         let sent = Instant::now();
         let Ok((revision, holder)) = self.read(partition).await else { return };
-        if holder.is_some_and(|holder| holder != self.me) {
+        if holder.is_some_and(|holder| holder != self.me) && !self.has_run_out(partition, revision, sent) {
             self.heard.insert(partition, sent);
             return;
         }

@@ -10,16 +10,20 @@ use serde::Serialize;
 
 use crate::history::Fact;
 
+mod cancel;
 mod copies;
 pub mod counts;
 mod keyed;
 mod life;
+mod once;
+mod redrive;
 mod register;
 mod run;
 mod task;
 
 pub use counts::Counts;
 pub use life::{Life, Lives, Task};
+pub use run::CHAIN;
 
 /// An outcome as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +49,8 @@ pub struct Letter {
     pub task: TaskId,
     /// The number in its body, when the body is an order.
     pub n: Option<u64>,
+    /// Of a redriven task: the one whose letter it was.
+    pub redrive_of: Option<TaskId>,
     /// Whether the body is in the object store, and not looked at here.
     pub is_large: bool,
 }
@@ -121,6 +127,9 @@ pub fn judge(seen: &Seen) -> Verdict {
     let mut violations: Vec<Violation> = lives.tasks.iter().flat_map(|(task, life)| task::check(task, life)).collect();
     violations.extend(lives.tasks.iter().flat_map(|(task, life)| register::check(task, life)));
     violations.extend(keyed::check(&lives));
+    violations.extend(cancel::check(&seen.history, &lives));
+    violations.extend(once::check(&seen.history, &lives));
+    violations.extend(redrive::check(&lives));
     violations.extend(run::check(&lives, truth));
     violations.extend(copies::check(&seen.copies));
     violations.extend(truth.lanes.iter().filter(|lane| lane.pending + lane.ack_pending > 0).map(|lane| {

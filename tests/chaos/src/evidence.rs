@@ -48,6 +48,10 @@ pub fn missing(times: &BTreeMap<Fault, u64>, counts: &Counts, sightings: Sightin
         (many, counts.cancelled, "no task was cancelled"),
         (many, counts.runs, "no run ended"),
         (many, counts.reads, "nobody read an outcome"),
+        (many, counts.redriven, "no dead task was redriven"),
+        (many, counts.joined, "no two submits met under one key"),
+        (many, counts.stopped, "no running task was stopped"),
+        (many, counts.cancels, "no cancel was accepted"),
     ];
     wanted
         .into_iter()
@@ -66,7 +70,18 @@ mod tests {
 
     #[test]
     fn a_fault_without_a_trace_fails_the_run() {
-        let counts = Counts { acked: MANY, letters: 1, cancelled: 1, runs: 1, reads: 1, ..Counts::default() };
+        let counts = Counts {
+            acked: MANY,
+            letters: 1,
+            cancelled: 1,
+            runs: 1,
+            reads: 1,
+            cancels: 1,
+            stopped: 1,
+            joined: 1,
+            redriven: 1,
+            ..Counts::default()
+        };
         let said = |times: &[(Fault, u64)], counts: Counts, sightings| {
             let times = times.iter().copied().collect();
             missing(&times, &counts, sightings).into_iter().map(|violation| violation.what).collect::<Vec<_>>()
@@ -76,7 +91,7 @@ mod tests {
         assert_eq!(said(&[(Fault::WorkerPause, 3)], Counts { restarted: 1, ..counts }, nothing).len(), 1);
         assert_eq!(said(&[(Fault::LeaderKill, 1)], counts, Sightings { leader_changes: 1, ..nothing }).len(), 0);
         assert_eq!(said(&[(Fault::BrokerKill, 3)], counts, nothing).len(), 1);
-        assert_eq!(said(&[], Counts { acked: MANY, ..Counts::default() }, nothing).len(), 4);
+        assert_eq!(said(&[], Counts { acked: MANY, ..Counts::default() }, nothing).len(), 8);
         assert!(said(&[], Counts::default(), nothing).is_empty());
     }
 }

@@ -26,7 +26,7 @@ pub use member::{Member, Role};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The queues of a run: a short lease and short pauses, so that minutes hold many deaths.
-const CATALOGUE: &str = r#"
+pub(crate) const CATALOGUE: &str = r#"
 chaos = { about = "Does as it is told", lease = "2s", timeout = "2m", max_attempts = 3, backoff = "50ms..500ms", max_bytes = "512MiB" }
 chaos-keyed = { about = "The same in the order of keys", keyed = true, partitions = 4, lease = "2s", timeout = "2m", max_attempts = 3, backoff = "50ms..500ms", max_bytes = "256MiB" }
 "#;

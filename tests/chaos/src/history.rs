@@ -67,11 +67,54 @@ pub enum What {
         /// The code.
         why: String,
     },
-    /// A cancel was accepted.
+    /// A cancel goes out.
     Cancelled {
         /// Of which skill.
         skill: Skill,
         /// Which task.
+        task: TaskId,
+    },
+    /// It was accepted.
+    CancelAccepted {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task.
+        task: TaskId,
+    },
+    /// A submit under a key that stands for one task begins.
+    OnceAsked {
+        /// Of which skill.
+        skill: Skill,
+        /// The key.
+        once: String,
+        /// What the task is to be called, if it is to be this one.
+        task: TaskId,
+    },
+    /// It was answered.
+    OnceTold {
+        /// Of which skill.
+        skill: Skill,
+        /// The key.
+        once: String,
+        /// Which task the key stands for.
+        task: TaskId,
+    },
+    /// A redrive of a dead task goes out.
+    Redrive {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task has the letter.
+        of: TaskId,
+        /// What the new one is to do.
+        order: Order,
+    },
+    /// It has a new task.
+    Redriven {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task has the letter.
+        of: TaskId,
+        /// The new one.
         task: TaskId,
     },
     /// The outcome was read.
@@ -111,6 +154,18 @@ pub enum What {
     },
     /// A fault begins.
     Fault {
+        /// Which kind.
+        fault: String,
+        /// On what.
+        target: String,
+    },
+    /// A process has ended or was frozen: it does nothing from now on.
+    Gone {
+        /// Which.
+        who: String,
+    },
+    /// A fault has ended: what it hit is ready again.
+    Mended {
         /// Which kind.
         fault: String,
         /// On what.

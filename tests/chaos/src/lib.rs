@@ -4,6 +4,7 @@
 //! write down what they did and were told ([`history`]). When everything is healed and at rest, [`check`] judges history and
 //! records. The same program is worker and judge: `nova-chaos --help`.
 
+pub mod bounds;
 pub mod check;
 pub mod evidence;
 pub mod field;

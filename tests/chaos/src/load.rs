@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nova_client::{Client, StartRun, Submit, SubmitError, Submitted};
-use nova_types::{Skill, TaskId, WorkflowName, run_skill};
+use nova_types::{Priority, Skill, TaskId, WorkflowName, run_skill};
 use nova_wire::{Payload, ScheduleSpec};
 use serde_json::json;
 
@@ -17,6 +17,8 @@ use crate::tail::Tail;
 use crate::worker::{KEYED, SKILL};
 
 pub mod mix;
+pub mod once;
+mod redrive;
 
 /// How many acknowledged tasks may be without outcome before a submitter waits: far less than a healed fleet does in its bound.
 const MOST_OPEN: usize = 1_500;
@@ -24,6 +26,10 @@ const MOST_OPEN: usize = 1_500;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many of the last tasks are known to be looked at or cancelled.
 const REMEMBERED: usize = 200;
+/// How long a task runs that is to be cancelled meanwhile: longer than anybody who is told to stop.
+const LONG_MS: u64 = 6_000;
+/// How long it is let alone; whether it has begun by then decides how it ends, not whether that is right.
+const BEGINS: Duration = Duration::from_millis(50);
 /// How many keys there are.
 const KEYS: u64 = 4;
 /// Between two tasks of a key.
@@ -86,6 +92,7 @@ impl Submitter {
                 Next::Run => self.start_run().await,
                 Next::Cancel => self.cancel().await,
                 Next::Look => self.look().await,
+                Next::Redrive => redrive::redrive(&self.client, &self.journal, &self.tail, self.mix.random()).await,
             }
         }
     }
@@ -190,10 +197,28 @@ impl Submitter {
 
     async fn cancel(&mut self) {
         let skill = skill(SKILL);
-        let Some(task) = self.mix.random().choice(&self.last).cloned() else { return };
+        let is_to_run = self.mix.random().u32(..3) == 0;
+        let known = if is_to_run { Some(self.slow().await) } else { self.mix.random().choice(&self.last).cloned() };
+        let Some(task) = known else { return };
         // A cancel that nobody answered may be accepted all the same: any that was sent may decide.
         self.journal.note(What::Cancelled { skill: skill.clone(), task: task.clone() });
-        let _ = self.client.cancel(&skill, &task).await;
+        if self.client.cancel(&skill, &task).await.is_ok() {
+            self.tail.acked(&skill, &task);
+            self.journal.note(What::CancelAccepted { skill, task });
+        }
+    }
+
+    /// Submits a task that would run for long, and lets it begin.
+    async fn slow(&mut self) -> TaskId {
+        let skill = skill(SKILL);
+        let order = Order { n: self.mix.number(), hold_ms: LONG_MS, ..Order::default() };
+        let task = self.task_id(order.n);
+        self.ask(&skill, &task, Some(&order), None);
+        let submit = Submit::json(skill.clone(), &order).expect("an order has a JSON form");
+        let told = self.client.submit(submit.with_id(task.clone()).with_priority(Priority::High)).await;
+        self.told(&skill, &task, &told);
+        tokio::time::sleep(BEGINS).await;
+        task
     }
 
     async fn look(&mut self) {

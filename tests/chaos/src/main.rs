@@ -38,6 +38,9 @@ struct Args {
     /// How long all may take to end once the last fault is healed, in seconds
     #[arg(long, default_value_t = 15)]
     ends_within: u64,
+    /// How much longer than promised the work may take to go on after a fault, in seconds
+    #[arg(long, default_value_t = 0)]
+    slack: u64,
     /// Breaks a rule in the workers on purpose: the verdict must be a failure
     #[arg(long)]
     broken: Option<Sabotage>,
@@ -80,6 +83,7 @@ async fn chaos(args: Args) -> anyhow::Result<ExitCode> {
             faults: faults.clone(),
             has_power: args.power,
             ends_within: Duration::from_secs(args.ends_within),
+            slack: Duration::from_secs(args.slack),
             broken: args.broken,
         };
         let began = Instant::now();

@@ -24,6 +24,8 @@ const COORDINATOR_POINTS: [&str; 8] = [
 ];
 /// How wrong a clock goes, in milliseconds.
 const SKEW_MS: i64 = 3_600_000;
+/// How often it is looked whether an armed process has died: what is measured from its death is off by that at most.
+const LOOK: Duration = Duration::from_millis(10);
 /// What a slow connection carries, in bytes per second.
 const SLOW: u64 = 64 * 1024;
 
@@ -53,14 +55,43 @@ impl<'a> Nemesis<'a> {
                 self.journal.note(What::Fault { fault, target });
                 self.inject(*act).await?;
             }
-            tokio::time::sleep(period.lasts).await;
+            self.watch(period).await;
             for act in &period.acts {
                 self.heal(*act).await?;
+                self.journal.note(What::Mended { fault: act.fault.name(), target: self.target(*act) });
             }
             let faults = period.acts.iter().map(|act| act.fault.name()).collect();
             self.journal.note(What::Healed { faults });
         }
         Ok(())
+    }
+
+    /// Waits for the end of the period, and notes which process dies at a boundary meanwhile.
+    async fn watch(&mut self, period: &Period) {
+        let until = tokio::time::Instant::now() + period.lasts;
+        let is_armed = |act: &&Act| matches!(act.fault, Fault::WorkerKillAt | Fault::CoordinatorKillAt);
+        let mut armed: Vec<Act> = period.acts.iter().filter(is_armed).copied().collect();
+        while tokio::time::Instant::now() < until {
+            armed.retain(|act| {
+                let is_dead = self.member(*act).process().is_none_or(|process| process.try_exit().is_some());
+                if is_dead {
+                    self.journal.note(What::Gone { who: self.target(*act) });
+                }
+                !is_dead
+            });
+            let left = until - tokio::time::Instant::now();
+            tokio::time::sleep(if armed.is_empty() { left } else { left.min(LOOK) }).await;
+        }
+    }
+
+    /// Kills a member, and notes it where it was alive.
+    fn kill(&mut self, act: Act) {
+        let member = self.member(act);
+        let was_alive = member.process().is_some_and(|process| process.try_exit().is_none());
+        member.kill();
+        if was_alive {
+            self.journal.note(What::Gone { who: self.target(act) });
+        }
     }
 
     fn target(&self, act: Act) -> String {
@@ -87,17 +118,17 @@ impl<'a> Nemesis<'a> {
         let skew = if act.variant.is_multiple_of(2) { SKEW_MS } else { -SKEW_MS };
         let hit = act.variant % 40 + 1;
         match act.fault {
-            Fault::WorkerKill | Fault::CoordinatorKill => self.member(act).kill(),
+            Fault::WorkerKill | Fault::CoordinatorKill => self.kill(act),
             Fault::WorkerKillAt => self.armed(act, &WORKER_POINTS, hit)?,
             Fault::CoordinatorKillAt => self.armed(act, &COORDINATOR_POINTS, hit % 8 + 1)?,
             Fault::WorkerPause | Fault::CoordinatorPause => {
                 self.member(act).process().into_iter().for_each(nova_testkit::Process::stop);
+                self.journal.note(What::Gone { who: self.target(act) });
             }
             Fault::WorkerDrain => self.member(act).process().into_iter().for_each(nova_testkit::Process::term),
             Fault::WorkerClock | Fault::CoordinatorClock => {
-                let member = self.member(act);
-                member.kill();
-                member.start(&[(nova_runtime::clock::SKEW_VARIABLE, skew.to_string())])?;
+                self.kill(act);
+                self.member(act).start(&[(nova_runtime::clock::SKEW_VARIABLE, skew.to_string())])?;
             }
             Fault::Silence => self.links(act, |proxy| proxy.blackhole()),
             Fault::SilenceUp => self.links(act, |proxy| proxy.set(Direction::Up, Mode::Blackhole)),
@@ -138,9 +169,8 @@ impl<'a> Nemesis<'a> {
         match act.fault {
             Fault::WorkerKill | Fault::CoordinatorKill => self.member(act).start(&[])?,
             Fault::WorkerKillAt | Fault::CoordinatorKillAt | Fault::WorkerClock | Fault::CoordinatorClock => {
-                let member = self.member(act);
-                member.kill();
-                member.start(&[])?;
+                self.kill(act);
+                self.member(act).start(&[])?;
             }
             Fault::WorkerPause | Fault::CoordinatorPause => {
                 self.member(act).process().into_iter().for_each(nova_testkit::Process::cont);
@@ -170,9 +200,8 @@ impl<'a> Nemesis<'a> {
     /// Starts the member anew, to die at one of the points when it comes there for the n-th time.
     fn armed(&mut self, act: Act, points: &[&str], hit: u64) -> anyhow::Result<()> {
         let point = points[usize::try_from(act.variant / 40).unwrap_or(0) % points.len()];
-        let member = self.member(act);
-        member.kill();
-        member.start(&[("NOVA_FAILPOINT", format!("{point}=kill@{hit}"))])
+        self.kill(act);
+        self.member(act).start(&[("NOVA_FAILPOINT", format!("{point}=kill@{hit}"))])
     }
 
     fn links(&mut self, act: Act, each: impl Fn(&nova_testkit::Proxy)) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
+use crate::bounds::{Bound, Summary, summary};
 use crate::check::Counts;
 use crate::recovery::{Recovery, merge};
 use crate::run::Report;
@@ -25,7 +26,7 @@ pub fn line(reports: &[Report]) -> String {
     };
     format!(
         "chaos: {} runs={} tasks={} acked={} outcomes={} lost={} double={} done_and_dead={} decided_twice={} violations={wrong} \
-         faults={} restarted={} fenced={} unsure={} letters={} ended_within_secs={slowest:.1}",
+         faults={} restarted={} fenced={} unsure={} letters={} ended_within_secs={slowest:.1} late={}",
         if wrong == 0 { "pass" } else { "FAIL" },
         reports.len(),
         counts.asked,
@@ -40,6 +41,7 @@ pub fn line(reports: &[Report]) -> String {
         counts.fenced,
         counts.unsure,
         counts.letters,
+        of("goes on within"),
     )
 }
 
@@ -104,6 +106,20 @@ pub fn tables(reports: &[Report]) -> String {
         let mut faults: BTreeMap<String, Recovery> = BTreeMap::new();
         reports.iter().for_each(|report| merge(&mut faults, report.faults.clone()));
         let _ = writeln!(text, "\n`{profile}`:\n");
+        text.push_str("| goes on after a fault | promised | times | median | longest | amid other faults | longest of those |\n|---|---|---|---|---|---|---|\n");
+        for bound in Bound::ALL {
+            let samples = reports.iter().flat_map(|report| &report.bounds);
+            let Summary { judged, worst, median, told, worst_told } = summary(samples, bound);
+            if judged + told == 0 {
+                continue;
+            }
+            let (about, promised) = (bound.about(), bound.promised().as_secs());
+            let _ = writeln!(
+                text,
+                "| {about} | {promised} s | {judged} | {median:.1} s | {worst:.1} s | {told} | {worst_told:.1} s |"
+            );
+        }
+        text.push('\n');
         text.push_str("| fault | times | longest silence | first start after it, at the latest |\n|---|---|---|---|\n");
         for (fault, figures) in faults {
             let Recovery { times, silence, resumed } = figures;

@@ -11,10 +11,12 @@ use nova_provision::Profile;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use crate::bounds::{Sample, exceeded, measure};
 use crate::check::{Counts, Seen, Verdict, Violation, judge};
 use crate::evidence::{Sightings, missing};
 use crate::field::{Field, Terrain};
 use crate::history::{Journal, read_all};
+use crate::load::once::{Twin, once};
 use crate::load::{Submitter, keyed};
 use crate::nemesis::Nemesis;
 use crate::plan::{Fault, Period, plan};
@@ -43,6 +45,8 @@ pub struct Asked {
     pub has_power: bool,
     /// How long all may take to end once the last fault is healed.
     pub ends_within: Duration,
+    /// How much longer than promised the work may take to go on after a fault.
+    pub slack: Duration,
     /// Which rule the workers break.
     pub broken: Option<Sabotage>,
 }
@@ -70,6 +74,8 @@ pub struct Report {
     pub boundaries: u64,
     /// Each kind of fault.
     pub faults: BTreeMap<String, Recovery>,
+    /// How soon work went on after each of them.
+    pub bounds: Vec<Sample>,
     /// Where everything was kept, when something is wrong.
     pub kept: Option<PathBuf>,
 }
@@ -103,6 +109,15 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
     let (client, _) = field.client(0, "sk").await?;
     let journal = Arc::new(Journal::open(&field.history(), "sk")?);
     load.spawn(keyed(client, journal, Arc::clone(&tail), Arc::clone(&stop)));
+    let mut twins = Vec::new();
+    for n in 0..2 {
+        let name = format!("s{n}-once");
+        let (client, _) = field.client(n, &name).await?;
+        twins.push(Twin::new(client, Arc::new(Journal::open(&field.history(), &name)?), Arc::clone(&tail)));
+    }
+    if let (Some(one), Some(other)) = (twins.pop(), twins.pop()) {
+        load.spawn(once(one, other, Arc::clone(&stop), asked.seed));
+    }
     let follower = tokio::spawn({
         let (tail, broker) = (Arc::clone(&tail), Arc::clone(&field.control));
         async move { tail.follow(broker).await }
@@ -142,6 +157,8 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
         let what = format!("{ended_secs:.1} s after the last fault was healed, not {} s", asked.ends_within.as_secs());
         violations.push(Violation { invariant: "I24 everything ends in time", of: "the run".to_owned(), what });
     }
+    let bounds = measure(&seen.history);
+    violations.extend(exceeded(&bounds, asked.slack));
     let faults = recoveries(&seen.history);
     let kept = if violations.is_empty() { None } else { Some(field.keep()?) };
     Ok(Report {
@@ -155,6 +172,7 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
         leader_changes: sightings.leader_changes,
         boundaries: sightings.boundaries,
         faults,
+        bounds,
         kept,
     })
 }

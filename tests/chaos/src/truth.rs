@@ -38,7 +38,8 @@ pub async fn read(broker: &BrokerRef, server: &str) -> anyhow::Result<Copy> {
     all(broker, assets::DEAD, ALL_LETTERS, |stored| {
         let letter = DeadLetter::parse(&stored.headers, stored.body.clone())?;
         let (n, is_large) = (numbered(&letter.body), letter.headers.get(name::BLOB).is_some());
-        copy.letters.push(Letter { skill: letter.skill, task: letter.task, n, is_large });
+        let redrive_of = letter.headers.get(name::REDRIVE_OF).map(str::parse).transpose()?;
+        copy.letters.push(Letter { skill: letter.skill, task: letter.task, n, redrive_of, is_large });
         Ok(())
     })
     .await?;

@@ -25,6 +25,9 @@ pub const SKILL: &str = "chaos";
 /// The one whose tasks run in the order of keys.
 pub const KEYED: &str = "chaos-keyed";
 
+/// The lease of both, as the catalogue of a run has it.
+pub const LEASE: Duration = Duration::from_secs(2);
+
 /// Between a snoozed attempt and the next.
 const SNOOZE: Duration = Duration::from_millis(200);
 

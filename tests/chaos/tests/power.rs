@@ -22,6 +22,8 @@ fn cuts(profile: &str) {
         profile,
         "--ends-within",
         "60",
+        "--slack",
+        "60",
     ];
     let output = Command::new(env!("CARGO_BIN_EXE_nova-chaos")).args(args).output().expect("the program runs");
     let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,7 @@
 //! Leadership.
 
+use std::time::Duration;
+
 use nova_coordinator::Parts;
 use nova_testkit::wait_until;
 
@@ -33,15 +35,23 @@ async fn one_of_two_leads_and_leaves_its_seat_in_memory() {
     one_leads(Fleet::memory().await).await;
 }
 
-#[tokio::test]
-async fn the_seat_of_a_leader_that_died_is_taken() {
+/// Nobody renews the claim of this leader.
+async fn a_dead_leaders_seat_is_taken(ttl: Option<Duration>) {
     let mut fleet = Fleet::real().await;
-    // Nobody renews this claim.
     let bucket = nova_broker::Bucket::new(fleet.broker.clone(), nova_wire::assets::CONFIG_BUCKET);
-    let ttl = Some(std::time::Duration::from_secs(2));
     bucket.put("leader", "gone", ttl, nova_broker::Expect::NOTHING).await.expect("claimed");
     let parts = fleet.start("c1").await;
     wait_until("the dead leader's seat", DEADLINE, async || leads(&parts).then_some(())).await;
     assert_eq!(&bucket.get("leader").await.expect("readable").expect("claimed").value[..], b"c1");
     fleet.stop().await;
+}
+
+#[tokio::test]
+async fn the_seat_of_a_leader_that_died_is_taken() {
+    a_dead_leaders_seat_is_taken(Some(Duration::from_secs(2))).await;
+}
+
+#[tokio::test]
+async fn the_seat_of_a_leader_that_died_is_taken_though_the_broker_keeps_it() {
+    a_dead_leaders_seat_is_taken(None).await;
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use nova_broker::{Discard, Expect, Message};
-use nova_types::OutcomeKind;
-use nova_wire::{Headers, assets, name};
+use nova_types::{OutcomeKind, Skill};
+use nova_wire::{Headers, assets, name, subject};
 use nova_worker::{Context, Verdict, Worker};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -300,5 +300,30 @@ async fn what_ends_while_it_waits_for_a_slot_was_never_run() {
     assert_eq!((unwanted.kind, unwanted.attempt), (OutcomeKind::Cancelled, 0));
     bed.drained("a").await;
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_the_broker_never_ends_is_taken_over_once_nobody_renews_it() {
+    let bed = Bed::new("a = { keyed = true, partitions = 1 }").await;
+    let lease = subject::partition_lease(&Skill::new("a").expect("a name"), 0);
+    // Without a time to live, as a broker that was killed may hand out what had one.
+    let renew = async || {
+        let message = Message::new(subject::bucket_key(assets::CONFIG_BUCKET, &lease), "other-1");
+        bed.broker.publish(message, Expect::Any).await.expect("the bucket takes it");
+    };
+    renew().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let worker = bed.start("w", 1, Worker::new().skill(takes(&runs)));
+    bed.submit("a.normal.x", "t", &[], "0").await;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        renew().await;
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 0, "its owner lives");
+    let died = bed.memory.now();
+    let (outcome, _) = bed.outcome("a", "t").await;
+    let after = outcome.finished.since(died);
+    assert!(after < Duration::from_secs(8), "taken over after {after:?}");
     worker.stop().await;
 }

@@ -1,5 +1,7 @@
 //! What happened in a run: the figures of its report, and the proof that its faults were really met.
 
+use std::collections::BTreeMap;
+
 use nova_types::{OutcomeKind, run_skill};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,14 @@ pub struct Counts {
     pub letters: u64,
     /// Looks at outcomes.
     pub reads: u64,
+    /// Cancels accepted.
+    pub cancels: u64,
+    /// Tasks that were cancelled while they ran.
+    pub stopped: u64,
+    /// Submits under a key that were answered with a task of another submit.
+    pub joined: u64,
+    /// Redrives answered with a task.
+    pub redriven: u64,
     /// Faults injected.
     pub faults: u64,
 }
@@ -67,6 +77,13 @@ impl Counts {
             fenced: truth.fenced.len() as u64,
             letters: truth.letters.len() as u64,
             reads: facts(&|what| matches!(what, What::Read { .. })),
+            cancels: facts(&|what| matches!(what, What::CancelAccepted { .. })),
+            stopped: lives_where(&|life| {
+                let is_cancelled = |record: &super::Record| record.outcome.kind == OutcomeKind::Cancelled;
+                !life.starts.is_empty() && life.outcomes.iter().any(is_cancelled)
+            }),
+            joined: joined(history),
+            redriven: facts(&|what| matches!(what, What::Redriven { .. })),
             faults: facts(&|what| matches!(what, What::Fault { .. })),
         }
     }
@@ -90,6 +107,10 @@ impl Counts {
             fenced: self.fenced + other.fenced,
             letters: self.letters + other.letters,
             reads: self.reads + other.reads,
+            cancels: self.cancels + other.cancels,
+            stopped: self.stopped + other.stopped,
+            joined: self.joined + other.joined,
+            redriven: self.redriven + other.redriven,
             faults: self.faults + other.faults,
         }
     }
@@ -119,4 +140,20 @@ fn overlaps(life: &Life) -> u64 {
         life.starts[..at].iter().any(|before| before.by != start.by && is_open(before, start.at))
     };
     life.starts.iter().enumerate().filter(|each| overlapping(*each)).count() as u64
+}
+
+/// Answers that name another task than was proposed.
+fn joined(history: &[Fact]) -> u64 {
+    let mut proposed = BTreeMap::new();
+    let mut joined = 0;
+    for fact in history {
+        match &fact.what {
+            What::OnceAsked { task, .. } => {
+                proposed.insert(&fact.by, task);
+            }
+            What::OnceTold { task, .. } if proposed.get(&fact.by) != Some(&task) => joined += 1,
+            _ => {}
+        }
+    }
+    joined
 }

@@ -33,7 +33,7 @@ pub fn check(lives: &Lives) -> Vec<Violation> {
 }
 
 /// When the attempt that stands in the record came to its end.
-fn end(life: &Life) -> Option<u64> {
+pub(super) fn end(life: &Life) -> Option<u64> {
     let outcome = &life.outcomes.first()?.outcome;
     let by = outcome.worker.as_ref()?.as_str();
     let ends = life.ends.iter().filter(|end| end.attempt == outcome.attempt && end.by == by);

@@ -17,6 +17,16 @@ pub struct Task {
     pub id: TaskId,
 }
 
+impl Task {
+    /// Of a redrive's task: the one that was asked for first, and which redrive it is.
+    #[must_use]
+    pub fn redriven(&self) -> Option<(Self, u32)> {
+        let (root, n) = self.id.name().as_str().rsplit_once("-r")?;
+        let id = format!("{}.{root}", self.id.scope()).parse().ok()?;
+        Some((Self { skill: self.skill.clone(), id }, n.parse().ok()?))
+    }
+}
+
 impl std::fmt::Display for Task {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{} {}", self.skill, self.id)
@@ -60,8 +70,10 @@ pub struct Life {
     pub is_unsure: bool,
     /// Whether a submit was refused.
     pub is_refused: bool,
-    /// When a cancel was accepted.
+    /// When a cancel first went out.
     pub cancelled: Option<u64>,
+    /// When one was first accepted.
+    pub cancel_accepted: Option<u64>,
     /// Starts, in order.
     pub starts: Vec<Try>,
     /// Ends, in order.
@@ -90,6 +102,8 @@ pub struct Lives {
     pub tasks: BTreeMap<Task, Life>,
     /// Steps of runs, by tag.
     pub steps: BTreeMap<String, Tagged>,
+    /// The first redrive of each task: when, and what the new one is to do.
+    pub redrives: BTreeMap<Task, (u64, Order)>,
 }
 
 impl Lives {
@@ -103,6 +117,13 @@ impl Lives {
         }
         for letter in &truth.letters {
             lives.life(&letter.skill, &letter.task).letters.push(letter.clone());
+        }
+        // What a redrive is called is known when it is answered, and it may be there without an answer.
+        for (task, life) in lives.tasks.iter_mut().filter(|(_, life)| life.asked.is_none()) {
+            let redrive = task.redriven().and_then(|(root, _)| lives.redrives.get(&root));
+            if let Some((at, order)) = redrive {
+                (life.asked, life.order) = (Some(*at), Some(order.clone()));
+            }
         }
         lives
     }
@@ -128,6 +149,9 @@ impl Lives {
             What::Cancelled { skill, task } => {
                 self.life(skill, task).cancelled.get_or_insert(fact.at);
             }
+            What::CancelAccepted { skill, task } => {
+                self.life(skill, task).cancel_accepted.get_or_insert(fact.at);
+            }
             What::Read { skill, task, asked, found } => {
                 let look = Look { asked: *asked, at: fact.at, found: found.clone() };
                 self.life(skill, task).looks.push(look);
@@ -144,7 +168,16 @@ impl Lives {
                 }
                 self.life(skill, task).ends.push(tried(attempt));
             }
-            What::Fault { .. } | What::Healed { .. } => {}
+            What::Redrive { skill, of, order } => {
+                let task = Task { skill: skill.clone(), id: of.clone() };
+                let root = task.redriven().map_or(task, |(root, _)| root);
+                self.redrives.entry(root).or_insert((fact.at, order.clone()));
+            }
+            What::Redriven { skill, task, .. } => {
+                self.life(skill, task).acked.get_or_insert(fact.at);
+            }
+            What::OnceAsked { .. } | What::OnceTold { .. } => {}
+            What::Fault { .. } | What::Gone { .. } | What::Mended { .. } | What::Healed { .. } => {}
         }
     }
 }

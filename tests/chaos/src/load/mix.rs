@@ -17,6 +17,8 @@ pub enum Next {
     Run,
     /// Cancels one of the last tasks.
     Cancel,
+    /// Redrives a dead task.
+    Redrive,
     /// Looks at the outcomes of some of the last tasks.
     Look,
 }
@@ -70,7 +72,8 @@ impl Mix {
             }
             60..130 => Next::Run,
             130..230 => Next::Cancel,
-            230..400 => Next::Look,
+            230..390 => Next::Look,
+            390..420 => Next::Redrive,
             _ => {
                 let count = self.random.usize(1..=BATCH);
                 Next::Tasks((0..count).map(|_| self.draw()).collect())
@@ -129,7 +132,7 @@ mod tests {
             assert!(orders.iter().any(|order| order.end == end), "{end:?}");
         }
         assert!(orders.iter().any(|order| !order.pad.is_empty()));
-        for next in [Next::Garbage, Next::Run, Next::Cancel, Next::Look] {
+        for next in [Next::Garbage, Next::Run, Next::Cancel, Next::Look, Next::Redrive] {
             assert!(drawn.contains(&next), "{next:?}");
         }
         let numbers: std::collections::BTreeSet<u64> = orders.iter().map(|order| order.n).collect();

@@ -6,6 +6,8 @@ use nova_chaos::order::{End, Order};
 use nova_types::{Code, Outcome, OutcomeKind, RunId, Skill, StepId, TaskId, UnixMillis, Usage, WorkerId};
 use nova_workflow::{Decision, Role, Transition};
 
+mod bounds;
+
 fn skill() -> Skill {
     Skill::new("chaos").expect("a name")
 }
@@ -86,8 +88,13 @@ impl Story {
         story.outcome("w0", name, 1, OutcomeKind::Completed, Some(n))
     }
 
-    fn letter(mut self, name: &str, n: Option<u64>) -> Self {
-        self.truth().letters.push(Letter { skill: skill(), task: task(name), n, is_large: false });
+    fn letter(self, name: &str, n: Option<u64>) -> Self {
+        self.letter_of(name, n, None)
+    }
+
+    fn letter_of(mut self, name: &str, n: Option<u64>, redrive_of: Option<&str>) -> Self {
+        let redrive_of = redrive_of.map(task);
+        self.truth().letters.push(Letter { skill: skill(), task: task(name), n, redrive_of, is_large: false });
         self
     }
 
@@ -168,6 +175,57 @@ fn a_wrong_result_and_a_wrong_end_are_found() {
     cancelled.outcome("w0", "t1", 1, OutcomeKind::Cancelled, None).violates(&[]);
 }
 
+/// A submitter cancels this task at this moment, and is told that it was accepted.
+fn cancelled(mut story: Story, name: &str, at: u64) -> Story {
+    story.now = at - 20;
+    let (sent, told) =
+        (|task| What::Cancelled { skill: skill(), task }, |task| What::CancelAccepted { skill: skill(), task });
+    story.fact("s0", sent(task(name))).fact("s0", told(task(name)))
+}
+
+#[test]
+fn a_start_long_after_a_cancel_is_found() {
+    const SECOND: u64 = 1_000_000_000;
+    let restarted = |at: u64, faults: &[(&str, &str)]| {
+        let story = Story::new().submitted("t1", order(1)).started("w0", "t1", 1);
+        let mut story = cancelled(story, "t1", 10 * SECOND);
+        for (fault, target) in faults {
+            let (fault, target) = ((*fault).to_owned(), (*target).to_owned());
+            story = story.fact("nemesis", What::Fault { fault, target });
+        }
+        story.now = at;
+        let story = story.started("w1", "t1", 1).ended("w1", "t1", 1);
+        story.outcome("w1", "t1", 1, OutcomeKind::Completed, Some(1))
+    };
+    restarted(11 * SECOND, &[]).violates(&[]);
+    restarted(13 * SECOND, &[]).violates(&["I18 cancels are honoured"]);
+    restarted(13 * SECOND, &[("silence", "w0"), ("silence", "s0")]).violates(&["I18 cancels are honoured"]);
+    // Who is cut off cannot have heard.
+    restarted(13 * SECOND, &[("silence", "w1")]).violates(&[]);
+    restarted(13 * SECOND, &[("broker-pause", "server0")]).violates(&[]);
+}
+
+#[test]
+fn a_running_task_that_nobody_stops_is_found() {
+    const SECOND: u64 = 1_000_000_000;
+    let ran_until = |end: u64, kind| {
+        let story = Story::new().submitted("t1", order(1)).started("w0", "t1", 1);
+        let mut story = cancelled(story, "t1", SECOND);
+        story.now = end;
+        story.ended("w0", "t1", 1).outcome("w0", "t1", 1, kind, Some(1))
+    };
+    ran_until(2 * SECOND, OutcomeKind::Completed).violates(&[]);
+    ran_until(5 * SECOND, OutcomeKind::Completed).violates(&["I18 cancels are honoured"]);
+    ran_until(5 * SECOND, OutcomeKind::Cancelled).violates(&[]);
+}
+
+#[test]
+fn a_cancel_without_an_end_is_found() {
+    let unsure = What::Unsure { skill: skill(), task: task("t1"), why: "x".into() };
+    let story = Story::new().asked("t1", Some(order(1))).fact("s0", unsure);
+    cancelled(story, "t1", 1_000).violates(&["I18 cancels are honoured"]);
+}
+
 #[test]
 fn done_and_dead_at_once_is_found() {
     Story::new().done("t1", 1).letter("t1", Some(1)).violates(&["I5 never both done and dead"]);
@@ -230,6 +288,66 @@ fn a_task_that_overtakes_its_key_is_found() {
     let two = keyed(keyed(Story::new(), "k1", 1), "k2", 2);
     let wrong = two.started("w0", "k1", 1).started("w0", "k2", 1).ended("w0", "k1", 1).ended("w0", "k2", 1);
     recorded(wrong).violates(&["keys run in order"]);
+}
+
+#[test]
+fn a_key_with_two_tasks_is_found() {
+    let once = |story: Story, by: &str, name: &str, told: Option<&str>| {
+        let asked = What::OnceAsked { skill: skill(), once: "k".into(), task: task(name) };
+        let story = story.asked(name, Some(order(1))).fact(by, asked);
+        match told {
+            Some(told) => {
+                story.fact(by, What::OnceTold { skill: skill(), once: "k".into(), task: task(told) }).acked(told)
+            }
+            None => story.fact(by, What::Unsure { skill: skill(), task: task(name), why: "x".into() }),
+        }
+    };
+    let ran = |story: Story, name: &str| {
+        let story = story.started("w0", name, 1).ended("w0", name, 1);
+        story.outcome("w0", name, 1, OutcomeKind::Completed, Some(1))
+    };
+    let joined = ran(once(once(Story::new(), "s0", "o1", Some("o1")), "s1", "o2", Some("o1")), "o1");
+    assert_eq!(judge(&joined.seen).counts.joined, 1);
+    joined.violates(&[]);
+    let two = once(once(Story::new(), "s0", "o1", Some("o1")), "s1", "o2", Some("o2"));
+    ran(ran(two, "o1"), "o2").violates(&["I19 a key has one task", "I19 a key has one task"]);
+    // Nobody was told of the second, and yet it is there.
+    let unsure = once(once(Story::new(), "s0", "o1", Some("o1")), "s1", "o2", None);
+    ran(ran(unsure, "o1"), "o2").violates(&["I19 a key has one task"]);
+    let strange = once(Story::new().done("t1", 1), "s0", "o1", Some("t1"));
+    strange.violates(&["I19 a key has one task"]);
+}
+
+#[test]
+fn two_redrives_at_once_are_found() {
+    let dead = |story: Story, name: &str| {
+        let story = story.started("w0", name, 1).ended("w0", name, 1);
+        story.outcome("w0", name, 1, OutcomeKind::Dead, None)
+    };
+    let rejected = Order { n: 7, end: End::Reject, ..Order::default() };
+    let redriven = |story: Story, of: &str, name: &str| {
+        let story = story.fact("s0", What::Redrive { skill: skill(), of: task(of), order: rejected.clone() });
+        story.fact("s0", What::Redriven { skill: skill(), of: task(of), task: task(name) })
+    };
+    let first = || dead(Story::new().submitted("t1", rejected.clone()), "t1").letter("t1", Some(7));
+    let one = || dead(redriven(first(), "t1", "t1-r1"), "t1-r1");
+    let right = dead(redriven(one().letter_of("t1-r1", Some(7), Some("t1")), "t1", "t1-r2"), "t1-r2");
+    right.letter_of("t1-r2", Some(7), Some("t1-r1")).violates(&[]);
+    // It does not say of which task it is.
+    one().letter("t1-r1", Some(7)).violates(&["I20 one redrive at a time"]);
+    // It is lost.
+    redriven(first(), "t1", "t1-r1").violates(&["I1 nothing lost"]);
+    // The second begins while the first still runs.
+    let two =
+        redriven(redriven(first(), "t1", "t1-r1"), "t1", "t1-r2").started("w0", "t1-r1", 1).started("w1", "t1-r2", 1);
+    let two = two.ended("w0", "t1-r1", 1).ended("w1", "t1-r2", 1).outcome("w0", "t1-r1", 1, OutcomeKind::Dead, None);
+    let two = two.outcome("w1", "t1-r2", 1, OutcomeKind::Dead, None).letter_of("t1-r1", Some(7), Some("t1"));
+    two.letter_of("t1-r2", Some(7), Some("t1")).violates(&["I20 one redrive at a time"]);
+    // Of what is done there is none.
+    let done = redriven(Story::new().done("t1", 7), "t1", "t1-r1");
+    dead(done, "t1-r1").letter_of("t1-r1", Some(7), Some("t1")).violates(&["I20 one redrive at a time"]);
+    // Nobody asked for it.
+    dead(first(), "t1-r1").letter_of("t1-r1", Some(7), Some("t1")).violates(&["I2 nothing unasked"]);
 }
 
 #[test]
