@@ -63,9 +63,9 @@ fuzz: ## mutate what is parsed for a while, and keep what fails in tests/fuzz/co
 	cargo build --release --quiet --package nova-fuzz
 	@"$${CARGO_TARGET_DIR:-target}/release/nova-fuzz" --secs "$$SECS" $${TARGET:+--target "$$TARGET"} $${SEED:+--seed "$$SEED"}
 
-simulation: ## go through more seeds of the simulation than a test has time for (SEEDS=1000; SEED=n begins there)
+simulation: ## go through more seeds of the simulation than a test has time for (SEEDS=1000; SEED=n begins there; TWICE=1: each twice)
 	cargo build --release --quiet --package nova-simulation
-	@"$${CARGO_TARGET_DIR:-target}/release/nova-simulation" --seeds "$${SEEDS:-1000}" $${SEED:+--seed "$$SEED"}
+	@"$${CARGO_TARGET_DIR:-target}/release/nova-simulation" --seeds "$${SEEDS:-1000}" $${SEED:+--seed "$$SEED"} $${TWICE:+--twice}
 
 chaos: setup build ## break a real fleet and judge what became of every task (SEED=n SEEDS=n SECS=s PROFILE=fast,durable,replicated)
 	@$(NATS) $(BIN)/nova-chaos --secs "$$SECS" --seed "$${SEED:-1}" --seeds "$${SEEDS:-1}" --profile $(PROFILE) $(MORE) \

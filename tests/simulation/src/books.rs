@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nova_types::TaskId;
+use nova_types::{TaskId, UnixMillis};
 
 /// The books of one world.
 #[derive(Debug, Default)]
@@ -14,14 +14,31 @@ pub struct Books(Mutex<Pages>);
 pub struct Pages {
     /// The tasks that the broker has a receipt for, and their bodies.
     pub accepted: BTreeMap<TaskId, Vec<u8>>,
-    /// The attempts that began: of which task, and its number.
-    pub begun: Vec<(TaskId, u32)>,
+    /// The attempts that began, in their order.
+    pub begun: Vec<Begun>,
+    /// For each schedule that recurs: when it stood at the latest, and when it was to be deleted.
+    pub recurred: BTreeMap<String, (UnixMillis, UnixMillis)>,
+    /// Under which ids each submit with a key for once was answered.
+    pub answered: BTreeMap<String, BTreeSet<TaskId>>,
     /// The tasks that were put into the schedules.
     pub scheduled: BTreeSet<TaskId>,
     /// Promises that were seen to be broken while it happened.
     pub broken: Vec<String>,
     /// How often each fault really happened.
     pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// An attempt that began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Of which task.
+    pub task: TaskId,
+    /// Of which of its items, when it is a bundle.
+    pub item: Option<u32>,
+    /// Its number.
+    pub attempt: u32,
+    /// When.
+    pub at: UnixMillis,
 }
 
 impl Books {

@@ -24,6 +24,9 @@ struct Args {
     /// Shows the scenario of the first seed
     #[arg(long)]
     show: bool,
+    /// Plays each seed twice, and says where that comes to something else
+    #[arg(long)]
+    twice: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,7 +52,11 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     if seed >= first + args.seeds {
                         return;
                     }
-                    let report = world::play(&Scenario::of_seed(seed));
+                    let scenario = Scenario::of_seed(seed);
+                    let mut report = world::play(&scenario);
+                    if args.twice && world::play(&scenario) != report {
+                        report.broken.push("it comes to something else the second time".to_owned());
+                    }
                     for (fault, count) in &report.faults {
                         *faults.lock().expect("nobody panics with it").entry(fault).or_default() += count;
                     }

@@ -1,6 +1,6 @@
 //! Workers and coordinators as processes: started, killed, and started again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use nova_types::{UnixMillis, WorkerId};
 use nova_worker::{Worker, WorkerOptions};
 
 use crate::books::Books;
-use crate::scenario::{Sabotage, Scenario, Strike, WORKERS, Weather};
+use crate::scenario::{Sabotage, Scenario, SkillKind, Strike, WORKERS, Weather};
 use crate::skill::Scripted;
 use crate::wire::Wire;
 use crate::wire::port::Port;
@@ -29,6 +29,8 @@ pub struct Ground {
     pub books: Arc<Books>,
     /// What goes wrong with calls now.
     pub weather: Mutex<Weather>,
+    /// The skills of the workers.
+    pub skills: BTreeSet<SkillKind>,
     sabotage: Option<Sabotage>,
 }
 
@@ -45,7 +47,8 @@ impl Ground {
     /// The ground of a scenario.
     #[must_use]
     pub fn new(memory: MemoryBroker, books: Arc<Books>, scenario: &Scenario) -> Arc<Self> {
-        Arc::new(Self { memory, books, weather: Mutex::new(scenario.weather), sabotage: scenario.sabotage })
+        let (weather, sabotage) = (Mutex::new(scenario.weather), scenario.sabotage);
+        Arc::new(Self { memory, books, weather, skills: scenario.skills(), sabotage })
     }
 
     /// A way to the broker.
@@ -127,7 +130,10 @@ async fn work(ground: Arc<Ground>, wire: Arc<Wire>, number: usize, incarnation: 
             metrics: Metrics::new(),
             shutdown,
         };
-        let _ = Worker::new().skill(Scripted::new(Arc::clone(&ground.books))).run(broker, options).await;
+        let with = |worker: Worker, kind: &SkillKind| {
+            worker.skill(Scripted::new(*kind, Arc::clone(&ground.books), ground.memory.clone()))
+        };
+        let _ = ground.skills.iter().fold(Worker::new(), with).run(broker, options).await;
     } else {
         let mut parts = Parts::new(broker, name);
         parts.clock = ground.clock();

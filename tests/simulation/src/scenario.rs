@@ -1,5 +1,8 @@
 //! What happens in a world: what is asked, and what goes wrong.
 
+mod parts;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -30,11 +33,39 @@ pub enum Act {
     Snooze,
 }
 
+/// Which part of the product a task is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing but a task.
+    Plain,
+    /// One of a keyed skill, and its key.
+    Keyed(u32),
+    /// A bundle: what each of its items does; `acts` are of no meaning.
+    Bundle(Vec<Vec<Act>>),
+    /// One of several that are submitted under one key for once, by the number of the key.
+    Once(u32),
+    /// One of a skill with a rate.
+    Limited,
+}
+
+/// A skill of the simulation; which of them a world has follows from its tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SkillKind {
+    /// Tasks as they come, the items of bundles, and what runs ask for.
+    Work,
+    /// The same in the order of their keys.
+    Keyed,
+    /// The same, so many in a time.
+    Limited,
+}
+
 /// A task.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// Its name, in the scope of the client.
     pub name: String,
+    /// What it is for.
+    pub part: Part,
     /// What its attempts do; the last stands for all behind it.
     pub acts: Vec<Act>,
     /// How many may fail.
@@ -73,6 +104,19 @@ pub struct Weather {
     pub lost_settles: u64,
     /// The longest that a call is under way, each way, in milliseconds.
     pub latency_ms: u64,
+}
+
+/// A schedule that fires again and again until it is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recurring {
+    /// Its name, in the scope of the client.
+    pub name: String,
+    /// When it is made.
+    pub at: Duration,
+    /// How often it fires.
+    pub every: Duration,
+    /// When it is deleted.
+    pub until: Duration,
 }
 
 /// A process is killed at its call of that number: before it is made, or behind it.
@@ -115,6 +159,10 @@ pub struct Scenario {
     pub tasks: Vec<Task>,
     /// How many runs of the workflow are started, and when.
     pub runs: Vec<Duration>,
+    /// Whether the map of a run packs its items.
+    pub is_packed: bool,
+    /// The schedules that recur.
+    pub recurring: Vec<Recurring>,
     /// What goes wrong with calls.
     pub weather: Weather,
     /// What else goes wrong, and when.
@@ -129,13 +177,37 @@ impl Scenario {
     /// One task or run in good weather, for a single strike.
     #[must_use]
     pub fn calm(seed: u64) -> Self {
-        let (tasks, runs, blows) = (Vec::new(), Vec::new(), Vec::new());
-        Self { seed, tasks, runs, weather: Weather::default(), blows, strike: None, sabotage: None }
+        Self {
+            seed,
+            tasks: Vec::new(),
+            runs: Vec::new(),
+            is_packed: false,
+            recurring: Vec::new(),
+            weather: Weather::default(),
+            blows: Vec::new(),
+            strike: None,
+            sabotage: None,
+        }
     }
 
     /// The world of a seed.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
+        let mut scenario = Self::plain_of_seed(seed);
+        parts::draw(&mut scenario);
+        scenario
+    }
+
+    /// The skills it needs.
+    #[must_use]
+    pub fn skills(&self) -> BTreeSet<SkillKind> {
+        let first = [SkillKind::Work];
+        first.into_iter().chain(self.tasks.iter().map(Task::skill)).collect()
+    }
+
+    /// The world of a seed with tasks and runs alone.
+    #[must_use]
+    pub fn plain_of_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let tasks = (0..rng.usize(1..8)).map(|n| task(&mut rng, n)).collect();
         let runs = (0..rng.usize(0..3)).map(|_| moment(&mut rng)).collect();
@@ -150,7 +222,19 @@ impl Scenario {
         let count = if is_rough && rng.u32(0..4) == 0 { 0 } else { rng.usize(1..7) };
         let mut blows: Vec<_> = (0..count).map(|_| (moment(&mut rng), blow(&mut rng))).collect();
         blows.sort_by_key(|(at, _)| *at);
-        Self { seed, tasks, runs, weather, blows, strike: None, sabotage: None }
+        Self { tasks, runs, weather, blows, ..Self::calm(seed) }
+    }
+}
+
+impl Task {
+    /// The skill that is asked for it.
+    #[must_use]
+    pub fn skill(&self) -> SkillKind {
+        match self.part {
+            Part::Plain | Part::Bundle(_) | Part::Once(_) => SkillKind::Work,
+            Part::Keyed(_) => SkillKind::Keyed,
+            Part::Limited => SkillKind::Limited,
+        }
     }
 }
 
@@ -165,6 +249,7 @@ fn moment(rng: &mut Rng) -> Duration {
 pub fn plain(name: &str, acts: &[Act]) -> Task {
     Task {
         name: name.to_owned(),
+        part: Part::Plain,
         acts: acts.to_vec(),
         max_attempts: 3,
         at: Duration::ZERO,
@@ -179,6 +264,7 @@ fn task(rng: &mut Rng, n: usize) -> Task {
     let at = moment(rng);
     Task {
         name: format!("t{n}"),
+        part: Part::Plain,
         acts,
         max_attempts: rng.u32(1..4),
         at,

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use nova_broker::memory::MemoryBroker;
 use nova_worker::{Context, Skill, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::books::Books;
-use crate::scenario::Act;
+use crate::books::{Begun, Books};
+use crate::scenario::{Act, SkillKind};
 
 /// What a task asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,23 +25,35 @@ pub struct Input {
     pub sum: Vec<i64>,
 }
 
-/// The name of the skill.
-pub const NAME: &str = "work";
+impl SkillKind {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Keyed => "keyed",
+            Self::Limited => "limited",
+        }
+    }
+}
 
 /// What a panic of the skill says; nobody wants to read it.
 const SCRIPTED: &str = "as the scenario says";
 
 /// The skill.
 pub struct Scripted {
+    kind: SkillKind,
     books: Arc<Books>,
+    /// For its clock.
+    memory: MemoryBroker,
 }
 
 impl Scripted {
     /// Makes it; each start is noted in the books.
     #[must_use]
-    pub fn new(books: Arc<Books>) -> Self {
+    pub fn new(kind: SkillKind, books: Arc<Books>, memory: MemoryBroker) -> Self {
         be_quiet();
-        Self { books }
+        Self { kind, books, memory }
     }
 }
 
@@ -49,11 +62,12 @@ impl Skill for Scripted {
     type Output = Value;
 
     fn name(&self) -> &str {
-        NAME
+        self.kind.name()
     }
 
     async fn run(&self, input: Input, cx: Context) -> Result<Value, Verdict> {
-        self.books.open().begun.push((cx.task().clone(), cx.attempt()));
+        let (task, item, attempt, at) = (cx.task().clone(), cx.item(), cx.attempt(), self.memory.now());
+        self.books.open().begun.push(Begun { task, item, attempt, at });
         let at = usize::try_from(cx.attempt()).unwrap_or(usize::MAX).saturating_sub(1);
         let act = input.acts.get(at).or(input.acts.last()).copied().unwrap_or(Act::Done);
         match act {
@@ -75,8 +89,8 @@ impl Skill for Scripted {
 
 impl Scripted {
     fn has_begun_once(&self, cx: &Context) -> bool {
-        self.books.open().begun.iter().filter(|(task, attempt)| task == cx.task() && *attempt == cx.attempt()).count()
-            == 1
+        let is_it = |begun: &&Begun| (&begun.task, begun.item, begun.attempt) == (cx.task(), cx.item(), cx.attempt());
+        self.books.open().begun.iter().filter(is_it).count() == 1
     }
 }
 

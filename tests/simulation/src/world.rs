@@ -10,19 +10,19 @@ use fastrand::Rng;
 use nova_broker::memory::MemoryBroker;
 use nova_broker::{Broker as _, BrokerRef, Bucket, Expect, Scan};
 use nova_provision::{ApplyOptions, Catalogue, Profile, desired};
-use nova_types::{Fnv1a, Skill, run_skill};
+use nova_types::{Fnv1a, run_skill};
 use nova_wire::{assets, subject};
 use nova_workflow::{Plan, canonical};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::books::Books;
+use crate::judge;
 use crate::process::{Ground, Place};
-use crate::scenario::{Blow, PROCESSES, STORM, Scenario, Weather};
-use crate::{judge, skill};
+use crate::scenario::{Blow, PROCESSES, STORM, Scenario, SkillKind, Weather};
 
 /// What became of a world.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The promises that were broken.
     pub broken: Vec<String>,
@@ -36,9 +36,16 @@ pub struct Report {
     pub took: Duration,
 }
 
-/// The queue: leases are short beside the storm, so that much is delivered again.
-const CATALOGUE: &str =
-    "work = { lease = \"6s\", timeout = \"40s\", max_attempts = 3, backoff = \"200ms..4s\", max_bytes = \"1MiB\" }";
+/// A queue: leases are short beside the storm, so that much is delivered again.
+fn catalogue_line(kind: SkillKind) -> String {
+    let more = match kind {
+        SkillKind::Work => "",
+        SkillKind::Keyed => ", keyed = true, partitions = 2",
+        SkillKind::Limited => ", rate = \"2/s burst 3\"",
+    };
+    let all = "lease = \"6s\", timeout = \"40s\", max_attempts = 3, backoff = \"200ms..4s\", max_bytes = \"1MiB\"";
+    format!("{} = {{ {all}{more} }}", kind.name())
+}
 
 /// How long after the storm everything may take to come to its end: the longest pause of a task, its longest attempt a few
 /// times over, and leases in between.
@@ -67,7 +74,7 @@ impl World {
         let mut rng = Rng::with_seed(scenario.seed.wrapping_add(1));
         let books = Arc::new(Books::default());
         let memory = MemoryBroker::new();
-        let plan = set_up(&memory).await;
+        let plan = set_up(&memory, scenario).await;
         let ground = Ground::new(memory, Arc::clone(&books), scenario);
         let place = |number| Place::open(&ground, number, rng.fork(), scenario.strike);
         let places: Vec<_> = (0..PROCESSES).map(place).collect();
@@ -162,8 +169,8 @@ impl World {
                 return false;
             }
         }
-        let work = Skill::new(skill::NAME).expect("a skill");
-        let streams = [work, run_skill()].map(|skill| assets::tasks_stream(&skill));
+        let skills = self.ground.skills.iter().map(|kind| client::skill(*kind)).chain([run_skill()]);
+        let streams: Vec<_> = skills.map(|skill| assets::tasks_stream(&skill)).collect();
         let more = [assets::OUTCOMES, assets::SCHEDULES, assets::CONTROL, assets::RUNS].map(str::to_owned);
         for stream in streams.into_iter().chain(more) {
             for consumer in memory.consumers(stream).await.unwrap_or_default() {
@@ -198,12 +205,14 @@ impl World {
 }
 
 /// Provisions the broker and puts the workflow.
-async fn set_up(memory: &MemoryBroker) -> Plan {
-    let catalogue = Catalogue::parse("simulation", CATALOGUE).expect("a catalogue");
+async fn set_up(memory: &MemoryBroker, scenario: &Scenario) -> Plan {
+    let lines: Vec<_> = scenario.skills().into_iter().map(catalogue_line).collect();
+    let catalogue = Catalogue::parse("simulation", &lines.join("\n")).expect("a catalogue");
     let options = nova_provision::Options { profile: Profile::Fast, now: memory.now() };
     let made = nova_provision::apply(memory, &desired(&catalogue, options), ApplyOptions::default(), |_| {}).await;
     assert!(made.expect("assets can be made").is_complete());
-    let workflow: nova_workflow::Workflow = serde_json::from_value(client::workflow()).expect("a workflow");
+    let workflow: nova_workflow::Workflow =
+        serde_json::from_value(client::workflow(scenario.is_packed)).expect("a workflow");
     let (name, text) = (workflow.workflow.clone(), canonical(&workflow));
     let plan = Plan::new(workflow).expect("a sound workflow");
     let broker: BrokerRef = Arc::new(memory.clone());

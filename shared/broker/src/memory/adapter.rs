@@ -252,7 +252,7 @@ impl Broker for MemoryBroker {
     }
 
     fn connection(&self) -> watch::Receiver<Connection> {
-        self.link.state.subscribe()
+        self.link.watch()
     }
 
     fn server(&self) -> ServerInfo {

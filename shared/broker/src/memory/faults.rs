@@ -44,13 +44,13 @@ impl Faults {
     /// Breaks the connection: its pulls end, its listeners hear nothing, its requests fail.
     pub fn disconnect(&self) {
         let link = &self.broker.link;
-        link.state.send_modify(|connection| connection.is_up = false);
+        link.change(|connection| connection.is_up = false);
         self.broker.shared.change_all(|state, _| state.pulls.cut(link.id, &End::Lost));
     }
 
     /// Makes a new connection; listeners hear again what is sent from now on.
     pub fn reconnect(&self) {
-        self.broker.link.state.send_modify(|connection| {
+        self.broker.link.change(|connection| {
             connection.epoch += u64::from(!connection.is_up);
             connection.is_up = true;
         });

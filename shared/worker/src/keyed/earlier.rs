@@ -1,7 +1,7 @@
 //! What an earlier owner of a partition may still have, read from the queue itself.
 
 use bytes::Bytes;
-use nova_broker::{BrokerError, Scan};
+use nova_broker::{BrokerError, ConsumerInfo, Scan};
 use nova_types::TaskId;
 use nova_wire::Task;
 
@@ -27,16 +27,29 @@ pub(super) enum Gate {
     Closed(Stretch),
 }
 
-/// What may be out, `None` when nothing is; and how many deliveries the broker has made.
-pub(super) async fn look(
-    station: &Station,
-    stream: String,
-    consumer: String,
-) -> Result<(Option<Stretch>, u64), BrokerError> {
+/// What the broker says of a partition's consumer.
+pub(super) struct Place {
+    /// What may be out; `None` when nothing is.
+    pub(super) stretch: Option<Stretch>,
+    /// The last sequence it has delivered.
+    pub(super) delivered: u64,
+    /// How many deliveries it has made.
+    pub(super) deliveries: u64,
+}
+
+/// Looks what may be out. A broker that was killed may not know any more that it delivered up to `seen`: what was out then
+/// comes again, and until it does it is as good as out.
+pub(super) async fn look(station: &Station, stream: String, consumer: String, seen: u64) -> Result<Place, BrokerError> {
     let info = station.broker.consumer(stream, consumer.clone()).await?;
     let info = info.ok_or_else(|| BrokerError::NotFound { what: format!("consumer {consumer}") })?;
-    let stretch = Stretch { floor: info.ack_floor, delivered: info.delivered };
-    Ok(((info.ack_pending > 0).then_some(stretch), info.deliveries))
+    let is_out = info.ack_pending > 0 || has_forgotten(&info, seen);
+    let stretch = Stretch { floor: info.ack_floor, delivered: info.delivered.max(seen) };
+    Ok(Place { stretch: is_out.then_some(stretch), delivered: info.delivered, deliveries: info.deliveries })
+}
+
+/// Whether a consumer is back behind what it was seen to deliver.
+pub(super) fn has_forgotten(info: &ConsumerInfo, seen: u64) -> bool {
+    info.delivered < seen
 }
 
 /// The tasks of one key that were delivered to an earlier owner, whether he has ended them or not.

@@ -252,13 +252,15 @@ impl Keys {
             };
             first.filter_map(task).collect()
         };
-        self.lines.values().flat_map(of).collect()
+        let mut all: Vec<_> = self.lines.values().flat_map(of).collect();
+        all.sort_unstable_by_key(|(sequence, _)| *sequence);
+        all
     }
 
     /// Something may be out that is not here: no key goes on before it is known what of it is.
     pub(super) fn close(&mut self) {
         self.is_gated = true;
-        let keys: Vec<Arc<str>> = self.lines.keys().cloned().collect();
+        let keys = self.sorted();
         for line in self.lines.values_mut() {
             (line.is_cleared, line.is_asked) = (false, false);
         }
@@ -269,7 +271,7 @@ impl Keys {
     pub(super) fn open(&mut self) {
         self.is_gated = false;
         let mut gone = Vec::new();
-        let keys: Vec<Arc<str>> = self.lines.keys().cloned().collect();
+        let keys = self.sorted();
         for line in self.lines.values_mut() {
             line.is_cleared = true;
             let elsewhere = line.entries.iter().filter(|(_, entry)| matches!(entry, Entry::Elsewhere(_)));
@@ -277,6 +279,13 @@ impl Keys {
         }
         gone.into_iter().for_each(|sequence| self.finish(sequence));
         keys.iter().for_each(|key| self.refresh(key));
+    }
+
+    /// All keys; what is done for each is done in this order, and not in that of a table.
+    fn sorted(&self) -> Vec<Arc<str>> {
+        let mut keys: Vec<Arc<str>> = self.lines.keys().cloned().collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Bodies of parked tasks have been read, all there are up to a sequence; says which leases begin anew.
@@ -320,16 +329,16 @@ impl Keys {
 
     /// The leases of what is at hand, to be extended: those that have not begun since.
     pub(super) fn leases(&mut self, since: Instant, now: Instant) -> Vec<AckToken> {
-        let mut tokens = Vec::new();
-        for entry in self.lines.values_mut().flat_map(|line| line.entries.values_mut()) {
+        let mut tokens = BTreeMap::new();
+        for (sequence, entry) in self.lines.values_mut().flat_map(|line| &mut line.entries) {
             if let Entry::Held(delivery, at, _) = entry
                 && *at <= since
             {
                 *at = now;
-                tokens.push(delivery.token.clone());
+                tokens.insert(*sequence, delivery.token.clone());
             }
         }
-        tokens
+        tokens.into_values().collect()
     }
 
     /// Everything not begun, to be handed back in the order of the queue.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::earlier::{Gate, Stretch, earlier, look};
+use super::earlier::{Gate, Place, earlier, has_forgotten, look};
 use super::keys::{Keys, Want};
 use super::{Tenure, slot_and_token};
 use crate::rate::KeyLimits;
@@ -58,7 +58,7 @@ pub(super) struct Partition {
 /// What was read for a key.
 enum Read {
     /// What there may be elsewhere.
-    Placed(Result<Option<Stretch>, BrokerError>),
+    Placed(Result<Place, BrokerError>),
     Cleared(Arc<str>, Result<Vec<(u64, TaskId)>, BrokerError>),
     Fetched {
         key: Arc<str>,
@@ -66,7 +66,7 @@ enum Read {
         most: usize,
         found: Result<Vec<Stored>, BrokerError>,
     },
-    /// What the broker says is out, and what of it was with this owner before it was asked.
+    /// What the broker says is out, unless it has forgotten it, and what of it was with this owner before it was asked.
     Looked {
         out: Option<u64>,
         mine: Vec<u64>,
@@ -82,6 +82,8 @@ struct Shift {
     gates: u64,
     /// The number of the last delivery that came here, or that the broker had made when this owner began.
     order: u64,
+    /// The last sequence that the broker is known to have delivered.
+    seen: u64,
     pull: Option<Pull>,
     pull_at: Instant,
     /// Each with the gate it was begun at.
@@ -95,10 +97,10 @@ impl Partition {
     /// Works until stopped; then everything not begun is handed back.
     pub(super) async fn run(self) {
         let stop = self.stop.clone();
-        let (gate, order) = loop {
+        let Place { stretch: gate, delivered, deliveries } = loop {
             tokio::select! {
                 biased;
-                looked = look(&self.station, self.stream(), self.consumer()) => match looked {
+                looked = look(&self.station, self.stream(), self.consumer(), 0) => match looked {
                     Ok(looked) => break looked,
                     Err(error) => {
                         tracing::warn!(skill = %self.station.name, partition = self.number, %error, "could not look at a partition");
@@ -119,7 +121,8 @@ impl Partition {
             keys,
             gate: gate.map_or(Gate::Open, Gate::Closed),
             gates: 0,
-            order,
+            order: deliveries,
+            seen: delivered,
             pull: None,
             pull_at: Instant::now(),
             reads: FuturesUnordered::new(),
@@ -229,6 +232,7 @@ impl Shift {
             Some(Ok(PullItem::Delivery(delivery))) => {
                 let is_next = delivery.order == self.order.saturating_add(1);
                 self.order = delivery.order;
+                self.seen = self.seen.max(delivery.sequence);
                 if !is_next {
                     self.close();
                 }
@@ -256,7 +260,8 @@ impl Shift {
 
     fn read_place(&mut self) {
         let (station, stream, consumer) = (Arc::clone(&self.of.station), self.of.stream(), self.of.consumer());
-        self.read(async move { Read::Placed(look(&station, stream, consumer).await.map(|(stretch, _)| stretch)) });
+        let seen = self.seen;
+        self.read(async move { Read::Placed(look(&station, stream, consumer, seen).await) });
     }
 
     fn read(&mut self, read: impl Future<Output = Read> + Send + 'static) {
@@ -311,8 +316,8 @@ impl Shift {
         match read {
             // All of it was asked for again at the gate that came after.
             Read::Placed(_) | Read::Cleared(..) | Read::Looked { .. } if is_stale => {}
-            Read::Placed(Ok(Some(stretch))) => self.gate = Gate::Closed(stretch),
-            Read::Placed(Ok(None)) => {
+            Read::Placed(Ok(Place { stretch: Some(stretch), .. })) => self.gate = Gate::Closed(stretch),
+            Read::Placed(Ok(Place { stretch: None, .. })) => {
                 self.gate = Gate::Open;
                 self.keys.open();
             }
@@ -359,7 +364,7 @@ impl Shift {
         }
         self.is_looking = true;
         let (station, awaited, mine) = (Arc::clone(&self.of.station), self.keys.awaited(), self.keys.mine());
-        let (stream, consumer) = (self.of.stream(), self.of.consumer());
+        let (stream, consumer, seen) = (self.of.stream(), self.of.consumer(), self.seen);
         let look = async move {
             let ended = futures_util::stream::iter(awaited).map(|(sequence, task)| {
                 let station = &station;
@@ -370,7 +375,8 @@ impl Shift {
             });
             let ended = ended.buffer_unordered(LOOK_UPS).filter_map(|ended| async move { ended }).collect().await;
             let info = station.broker.consumer(stream, consumer).await.ok().flatten();
-            Read::Looked { out: info.map(|info| info.ack_pending), mine, ended }
+            let out = info.filter(|info| !has_forgotten(info, seen)).map(|info| info.ack_pending);
+            Read::Looked { out, mine, ended }
         };
         self.read(look);
     }

@@ -1,5 +1,7 @@
 //! Keyed skills: order and concurrency by key, retries that hold up their own key only, fairness, owners that change.
 
+mod lost;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -273,54 +275,6 @@ async fn order_holds_while_workers_come_and_go() {
     for worker in workers {
         worker.stop().await;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_owner_is_replaced_and_its_keys_wait_for_what_it_had() {
-    let bed = Bed::new("a = { keyed = true, partitions = 2, lease = \"10s\" }").await;
-    let seen = Seen::default();
-    let (_first, faults) = bed.start_apart("w1", 2, Worker::new().skill(noting(&seen)));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    submit(&bed, "x", 0, 3_600_000).await;
-    submit(&bed, "x", 1, 0).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(seen.of("x").starts, [0]);
-    // Killed: neither its lease of the partition nor that of the task is given up.
-    faults.disconnect();
-    let second = bed.start("w2", 2, Worker::new().skill(noting(&seen)));
-    let died = bed.memory.now();
-    submit(&bed, "y", 0, 0).await;
-    submit(&bed, "x", 2, 0).await;
-    let (outcome, _) = bed.outcome("a", "y-0").await;
-    let after = outcome.finished.since(died);
-    assert!(after < Duration::from_secs(5), "another key went on after {after:?}");
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(seen.of("x").starts, [0, 0], "what the dead one ran is run again, and those behind it still wait");
-    bed.cancel("a", "x-0").await;
-    let (outcome, _) = bed.outcome("a", "x-2").await;
-    assert_eq!(outcome.kind, OutcomeKind::Completed);
-    assert_eq!(seen.of("x").starts, [0, 0, 1, 2]);
-    second.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_task_lost_on_its_way_is_not_overtaken_by_its_key() {
-    let bed = Bed::new("a = { keyed = true, partitions = 1, lease = \"10s\" }").await;
-    let seen = Seen::default();
-    let (worker, faults) = bed.start_apart("w1", 4, Worker::new().skill(noting(&seen)));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    submit(&bed, "x", 0, 0).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    // Given to the pull that waits, and lost with its connection before the worker has read it.
-    submit(&bed, "x", 1, 0).await;
-    faults.disconnect();
-    faults.reconnect();
-    assert_eq!(seen.of("x").starts, [0]);
-    submit(&bed, "x", 2, 0).await;
-    submit(&bed, "y", 0, 0).await;
-    bed.drained("a").await;
-    assert_eq!((seen.of("x").starts, seen.of("y").starts), (up_to(3), up_to(1)));
-    worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

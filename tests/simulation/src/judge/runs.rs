@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use nova_broker::memory::MemoryBroker;
 use nova_broker::{Broker as _, Scan};
 use nova_engine::run::{Loaded, verify};
-use nova_types::{Outcome, OutcomeKind, RunId, RunStatus, TaskId};
+use nova_types::{OutcomeKind, RunId, RunStatus, TaskId};
 use nova_wire::{assets, subject};
 use nova_workflow::{Decision, Part, Plan, Transition};
 
+use super::End;
 use crate::scenario::Scenario;
 use crate::world::client;
 
@@ -16,7 +17,7 @@ pub(super) async fn judge(
     memory: &MemoryBroker,
     scenario: &Scenario,
     plan: &Plan,
-    outcomes: &BTreeMap<TaskId, Outcome>,
+    outcomes: &BTreeMap<TaskId, End>,
     broken: &mut Vec<String>,
 ) {
     let mut named = BTreeSet::new();
@@ -39,7 +40,11 @@ pub(super) async fn judge(
             Ok(_) => {}
             Err(error) => broken.push(format!("I13: the record of {run} does not hold: {error}")),
         }
-        for part in decided(&transitions) {
+        // A task of packed items has the name of the first.
+        let is_first = |part: &Part| {
+            !scenario.is_packed || part.step.as_str() != client::MAP || part.index.is_multiple_of(client::PACK)
+        };
+        for part in decided(&transitions).into_iter().filter(is_first) {
             let name = part.name(&run);
             let is_new = named.insert(name.clone());
             if !is_new {
@@ -49,7 +54,7 @@ pub(super) async fn judge(
                 broken.push(format!("I13: {part:?} of {run} was decided and never carried out"));
             }
         }
-        result(memory, &task, outcomes, broken).await;
+        result(&task, outcomes, broken);
     }
     for task in outcomes.keys().filter(|task| task.scope().as_str().starts_with('r')) {
         if !named.contains(task.name()) {
@@ -70,11 +75,9 @@ fn decided(transitions: &[Transition]) -> Vec<Part> {
         .collect()
 }
 
-async fn result(memory: &MemoryBroker, task: &TaskId, outcomes: &BTreeMap<TaskId, Outcome>, broken: &mut Vec<String>) {
-    let Some(outcome) = outcomes.get(task) else { return };
-    let subject = subject::outcome(&outcome.skill, task);
-    let stored = memory.last(assets::OUTCOMES.to_owned(), subject).await.ok().flatten();
-    let found: Option<i64> = stored.and_then(|stored| serde_json::from_slice(&stored.body).ok());
+fn result(task: &TaskId, outcomes: &BTreeMap<TaskId, End>, broken: &mut Vec<String>) {
+    let Some(End { outcome, body, .. }) = outcomes.get(task) else { return };
+    let found: Option<i64> = serde_json::from_slice(&body.bytes).ok();
     if outcome.kind != OutcomeKind::Completed || found != Some(client::SUM) {
         broken.push(format!("I14: run {task} is {} with {found:?}, not {}", outcome.kind, client::SUM));
     }
