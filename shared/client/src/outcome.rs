@@ -1,6 +1,8 @@
 //! A task's terminal record with its body.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use nova_broker::{BlobError, Blobs};
 use nova_types::{Outcome, OutcomeKind};
 use nova_wire::{
@@ -59,6 +61,8 @@ impl TaskOutcome {
     }
 }
 
+type Fetched = Result<TaskOutcome, BlobError>;
+
 /// A record as read, its body possibly elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct RawOutcome {
@@ -75,20 +79,15 @@ impl RawOutcome {
         Ok(Self { outcome, body: Payload { content_type, bytes: body }, blob })
     }
 
-    /// The outcome, where its body is here; otherwise itself, to be fetched.
-    pub(crate) fn whole(self) -> Result<TaskOutcome, Self> {
-        match self {
-            Self { outcome, body, blob: None } => Ok(TaskOutcome { outcome, body }),
-            elsewhere => Err(elsewhere),
-        }
-    }
-
-    pub(crate) async fn fetch(self, blobs: &Blobs) -> Result<TaskOutcome, BlobError> {
+    /// The outcome with its body; one that is elsewhere is fetched, on the heap, as that is rare.
+    pub(crate) fn fetch(self, blobs: &Blobs) -> Either<Ready<Fetched>, BoxFuture<'_, Fetched>> {
         let Self { outcome, mut body, blob } = self;
-        if let Some(blob) = blob {
+        let Some(blob) = blob else { return Either::Left(ready(Ok(TaskOutcome { outcome, body }))) };
+        let fetched = async move {
             body.bytes = blobs.get(&blob).await?;
-        }
-        Ok(TaskOutcome { outcome, body })
+            Ok(TaskOutcome { outcome, body })
+        };
+        Either::Right(fetched.boxed())
     }
 }
 

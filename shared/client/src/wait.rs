@@ -269,11 +269,7 @@ impl Client {
             WaitError::TimedOut { task: task.clone(), skill: skill.clone(), after_ms }
         };
         let raw = self.hear_or_see(ticket, skill, task, first, until).await?.ok_or_else(late)?;
-        let raw = match raw.whole() {
-            Ok(outcome) => return Ok(outcome),
-            Err(raw) => raw,
-        };
-        let fetched = within(until, raw.fetch(&self.inner.blobs)).boxed().await.ok_or_else(late)?;
+        let fetched = within(until, raw.fetch(&self.inner.blobs)).await.ok_or_else(late)?;
         fetched.map_err(|source| WaitError::Result { task: task.clone(), source: Box::new(source) })
     }
 

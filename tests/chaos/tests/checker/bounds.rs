@@ -46,16 +46,16 @@ impl Story {
 
     /// These are late, and so many were told without being judged.
     #[track_caller]
-    fn is_late(self, expected: &[Bound], told: usize) {
+    fn finds_late(self, expected: &[Bound], told: usize) {
         let samples = measure(&self.0);
-        let late: Vec<Bound> = samples.iter().filter(|sample| is_late(sample)).map(|sample| sample.bound).collect();
+        let late: Vec<Bound> = samples.iter().filter(|sample| finds_late(sample)).map(|sample| sample.bound).collect();
         assert_eq!(late, expected, "{samples:#?}");
         let not_judged: usize = Bound::ALL.into_iter().map(|bound| summary(&samples, bound).told).sum();
         assert_eq!(not_judged, told, "{samples:#?}");
     }
 }
 
-fn is_late(sample: &Sample) -> bool {
+fn finds_late(sample: &Sample) -> bool {
     !exceeded(std::slice::from_ref(sample), Duration::ZERO).is_empty()
 }
 
@@ -67,8 +67,8 @@ fn death(again: u64) -> Story {
 
 #[test]
 fn what_a_dead_worker_held_starts_again_in_time() {
-    death(3_900).is_late(&[], 0);
-    death(4_100).is_late(&[Bound::WorkerGone], 0);
+    death(3_900).finds_late(&[], 0);
+    death(4_100).finds_late(&[Bound::WorkerGone], 0);
     let samples = measure(&death(4_100).0);
     assert_eq!(exceeded(&samples, Duration::ZERO)[0].of, "w0's chaos s0.t1");
     assert!(exceeded(&samples, Duration::from_secs(1)).is_empty());
@@ -76,12 +76,12 @@ fn what_a_dead_worker_held_starts_again_in_time() {
 
 #[test]
 fn a_fault_on_those_who_take_over_makes_it_no_ones() {
-    death(4_100).fault(2_000, 2_500, "silence", "w1").is_late(&[], 1);
-    death(4_100).fault(2_000, 2_500, "broker-pause", "server0").is_late(&[], 1);
-    death(4_100).fault(2_000, 2_500, "silence", "s1").is_late(&[Bound::WorkerGone], 0);
-    death(4_100).fault(2_000, 2_500, "coordinator-kill", "c0").is_late(&[Bound::WorkerGone], 0);
+    death(4_100).fault(2_000, 2_500, "silence", "w1").finds_late(&[], 1);
+    death(4_100).fault(2_000, 2_500, "broker-pause", "server0").finds_late(&[], 1);
+    death(4_100).fault(2_000, 2_500, "silence", "s1").finds_late(&[Bound::WorkerGone], 0);
+    death(4_100).fault(2_000, 2_500, "coordinator-kill", "c0").finds_late(&[Bound::WorkerGone], 0);
     // What comes when it is late already excuses nothing.
-    death(19_100).fault(4_500, 5_000, "silence", "w1").is_late(&[Bound::WorkerGone], 0);
+    death(19_100).fault(4_500, 5_000, "silence", "w1").finds_late(&[Bound::WorkerGone], 0);
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn runs_of_a_dead_coordinator_go_on_in_time() {
         let story = story.fault(1_000, 9_000, "coordinator-pause", "c0").gone(1_000, "c0");
         story.started(next, "w0", "b", "run1/b")
     };
-    run(5_900).is_late(&[], 0);
-    run(6_100).is_late(&[Bound::CoordinatorGone], 0);
-    run(6_100).fault(2_000, 3_000, "coordinator-kill", "c1").is_late(&[], 1);
-    run(6_100).fault(2_000, 3_000, "silence", "s0").is_late(&[Bound::CoordinatorGone], 0);
+    run(5_900).finds_late(&[], 0);
+    run(6_100).finds_late(&[Bound::CoordinatorGone], 0);
+    run(6_100).fault(2_000, 3_000, "coordinator-kill", "c1").finds_late(&[], 1);
+    run(6_100).fault(2_000, 3_000, "silence", "s0").finds_late(&[Bound::CoordinatorGone], 0);
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn work_goes_on_once_a_server_is_ready_again() {
         let story = Story::default().acked(500, "t1").started(600, "w0", "t1", "");
         story.fault(1_000, 2_000, "broker-kill", "server0").acked(acked, "t2").started(started, "w0", "t2", "")
     };
-    restart(6_900, 6_950).is_late(&[], 0);
-    restart(6_900, 7_100).is_late(&[Bound::RestartToStart], 0);
-    restart(7_100, 7_200).is_late(&[Bound::RestartToStart, Bound::RestartToSubmit], 0);
+    restart(6_900, 6_950).finds_late(&[], 0);
+    restart(6_900, 7_100).finds_late(&[Bound::RestartToStart], 0);
+    restart(7_100, 7_200).finds_late(&[Bound::RestartToStart, Bound::RestartToSubmit], 0);
     // The server dies again, the only worker is cut off: not this restart's.
-    restart(7_100, 7_200).fault(3_000, 9_000, "broker-stop", "server0").is_late(&[], 2);
-    restart(6_900, 7_100).fault(3_000, 9_000, "silence", "w0").is_late(&[], 1);
+    restart(7_100, 7_200).fault(3_000, 9_000, "broker-stop", "server0").finds_late(&[], 2);
+    restart(6_900, 7_100).fault(3_000, 9_000, "silence", "w0").finds_late(&[], 1);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn others_lead_soon_after_a_leader_is_killed() {
         let story = story.fault(1_000, 8_000, "leader-kill", "server1");
         story.acked(acked, "t2").started(started, "w0", "t2", "").acked(20_000, "t3").started(20_000, "w0", "t3", "")
     };
-    killed(10_500, 10_500).is_late(&[], 0);
-    killed(11_100, 10_500).is_late(&[Bound::LeaderToSubmit], 0);
-    killed(10_500, 11_100).is_late(&[Bound::LeaderToStart], 0);
-    killed(11_100, 11_100).fault(100, 200, "broker-cut", "server0").is_late(&[], 2);
+    killed(10_500, 10_500).finds_late(&[], 0);
+    killed(11_100, 10_500).finds_late(&[Bound::LeaderToSubmit], 0);
+    killed(10_500, 11_100).finds_late(&[Bound::LeaderToStart], 0);
+    killed(11_100, 11_100).fault(100, 200, "broker-cut", "server0").finds_late(&[], 2);
 }
