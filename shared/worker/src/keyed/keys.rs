@@ -113,9 +113,9 @@ impl Keys {
         self.ready.iter().map(VecDeque::len).sum()
     }
 
-    /// The tasks the broker has leased or put off for this owner.
-    pub(super) fn mine(&self) -> Vec<u64> {
-        self.places.keys().copied().filter(|sequence| self.is_mine(*sequence)).collect()
+    /// The tasks behind a sequence that the broker has leased or put off for this owner.
+    pub(super) fn mine_behind(&self, delivered: u64) -> Vec<u64> {
+        self.places.keys().copied().filter(|sequence| *sequence > delivered && self.is_mine(*sequence)).collect()
     }
 
     /// Whether a task is with this owner.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::earlier::{Gate, Place, earlier, has_forgotten, look};
+use super::earlier::{Gate, Place, Stretch, earlier, has_forgotten, look};
 use super::keys::{Keys, Want};
 use super::{Tenure, slot_and_token};
 use crate::rate::KeyLimits;
@@ -359,11 +359,13 @@ impl Shift {
 
     /// Looks whether an earlier owner has ended something.
     fn look_again(&mut self) {
-        if !matches!(self.gate, Gate::Closed(_)) || self.is_looking {
+        let Gate::Closed(Stretch { delivered, .. }) = self.gate else { return };
+        if std::mem::replace(&mut self.is_looking, true) {
             return;
         }
-        self.is_looking = true;
-        let (station, awaited, mine) = (Arc::clone(&self.of.station), self.keys.awaited(), self.keys.mine());
+        let (station, awaited) = (Arc::clone(&self.of.station), self.keys.awaited());
+        // What an earlier owner had, too, he may ack at any time: counted here and not out, it would hide another.
+        let mine = self.keys.mine_behind(delivered);
         let (stream, consumer, seen) = (self.of.stream(), self.of.consumer(), self.seen);
         let look = async move {
             let ended = futures_util::stream::iter(awaited).map(|(sequence, task)| {
