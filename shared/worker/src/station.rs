@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nova_broker::{AckToken, Blobs, BrokerRef, Connection, Settle};
+use nova_broker::{AckToken, Blobs, BrokerError, BrokerRef, Connection, Settle};
 use nova_runtime::{ClockRef, Counter, Gauge, Histogram, Metric, Metrics};
 use nova_types::{ItemCount, OutcomeKind, Skill, UnixMillis, WorkerId};
 use nova_wire::SkillPolicy;
@@ -96,12 +96,17 @@ impl Horizon {
         *self.known() = Some(Known { epoch, moment, asked: Instant::now() });
     }
 
+    /// Forgets the moment: a consumer that was gone may be another one when it is back, which delivers anew what was run.
+    pub(crate) fn forget(&self) {
+        *self.known() = None;
+    }
+
     /// Whether the moment is that of the connection of this epoch.
     pub(crate) fn is_of(&self, epoch: u64) -> bool {
         self.known().is_some_and(|known| known.epoch == epoch)
     }
 
-    /// What the broker's clock shows now; `None` before it was ever asked.
+    /// What the broker's clock shows now; `None` while it is not known.
     pub(crate) fn now(&self) -> Option<UnixMillis> {
         self.known().map(|known| known.moment.plus(known.asked.elapsed()))
     }
@@ -195,6 +200,14 @@ impl Station {
         }
     }
 
+    /// After a pull that was refused or not answered, what comes may have run.
+    pub(crate) fn doubt(&self, error: &BrokerError) {
+        // A new connection is looked at anyhow.
+        if !matches!(error, BrokerError::Disconnected { .. }) {
+            self.horizon.forget();
+        }
+    }
+
     /// Hands a delivery back for a pause, because something it needs cannot be reached now.
     pub(crate) async fn put_off(&self, token: &AckToken) {
         self.settle(token, Settle::Nak { delay: Duration::from_secs(1) }).await;
@@ -217,5 +230,7 @@ mod tests {
         assert!(horizon.covers(UnixMillis(5)));
         horizon.set(2, UnixMillis(9));
         assert!(!horizon.covers(UnixMillis(10)) && horizon.is_of(2));
+        horizon.forget();
+        assert!(horizon.covers(UnixMillis(10)) && !horizon.is_of(2));
     }
 }
