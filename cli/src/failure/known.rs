@@ -9,6 +9,8 @@ use super::Failure;
 use crate::exit::Exit;
 
 const SILENCE: &str = "a user who may not do this sees only silence: check its permissions";
+const UNHEARD: &str = "a server whose disk is full says nothing, its /healthz does; nor is a user told who may not do this: \
+                       check its permissions";
 const PROVISION: &str = "see whether the fleet is set up: nova provision check; set it up: nova provision apply";
 const QUEUES: &str =
     "list the queues: nova queue ls; add a skill of your own: nova skill add, then nova provision apply";
@@ -26,7 +28,7 @@ fn broker_exit(error: &BrokerError) -> (Exit, Option<&'static str>) {
 
 fn publish_exit(error: &PublishError) -> (Exit, Option<&'static str>) {
     match error {
-        PublishError::Unknown { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
+        PublishError::Unknown { .. } => (Exit::TIMED_OUT, Some(UNHEARD)),
         PublishError::NoStream { .. } => (Exit::NOT_FOUND, Some(PROVISION)),
         PublishError::Conflict { .. }
         | PublishError::Full { .. }
@@ -103,7 +105,7 @@ fn submit_exit(error: &SubmitError) -> (Exit, Option<&'static str>) {
             }
         },
         SubmitError::Payload { .. } => (Exit::FAILURE, None),
-        SubmitError::NoReceipt { .. } => (Exit::TIMED_OUT, Some(SILENCE)),
+        SubmitError::NoReceipt { .. } => (Exit::TIMED_OUT, Some(UNHEARD)),
     }
 }
 

@@ -11,3 +11,4 @@ pub mod recur;
 pub mod rehome;
 pub mod run;
 pub mod trim;
+pub mod vanish;

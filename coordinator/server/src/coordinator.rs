@@ -14,6 +14,7 @@ use crate::config::CoordinatorConfig;
 use crate::later::Later;
 use crate::poison::Finder;
 use crate::run::{self, Runs};
+use crate::vanish::Removals;
 use crate::{Parts, canary, cancel, due, leader, service, sweep, trim, watch};
 
 /// Why a coordinator cannot begin.
@@ -198,12 +199,13 @@ impl Coordinator {
         let leadership = leader.leadership();
         run!("leader", leader);
         let options = sweep::Options { every: period(config.sweep_secs) };
-        run!("sweep", sweep::Service::new(parts(), options, leadership.clone()));
+        let removals = Removals::default();
+        run!("sweep", sweep::Service::new(parts(), options, leadership.clone(), removals.clone()));
         let options = due::catch_up::Options { every: period(config.sweep_secs) };
         run!("catch-up", due::catch_up::Service::new(parts(), options, leadership.clone()));
         let options =
             trim::Options { every: period(config.trim_secs), history_age: Duration::from_secs(config.history_secs) };
-        run!("trim", trim::Service::new(parts(), options, leadership.clone()));
+        run!("trim", trim::Service::new(parts(), options, leadership.clone(), removals));
         let options =
             run::retention::Options { every: period(config.sweep_secs), keep: Duration::from_secs(config.runs_secs) };
         run!("old runs", run::retention::Service { runs, options, leadership: leadership.clone() });

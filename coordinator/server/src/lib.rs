@@ -25,6 +25,7 @@ mod run;
 mod service;
 pub mod sweep;
 pub mod trim;
+mod vanish;
 pub mod watch;
 
 pub use config::CoordinatorConfig;

@@ -42,6 +42,14 @@ pub(crate) async fn lanes(broker: &BrokerRef, skill: &Skill) -> Result<Vec<Lane>
     Ok(by_priority.chain(by_partition).collect())
 }
 
+/// The filters of everything that a queue's stream holds: its subjects, and the partitions into which it puts keys.
+pub(crate) fn stored(skill: &Skill, stream: &StreamInfo, lanes: &[Lane]) -> Vec<String> {
+    let keys = subject::keyed_space(skill);
+    let partitions = lanes.first().map_or(0, |lane| partitions(std::slice::from_ref(&lane.info)));
+    let subjects = stream.spec.subjects.iter().filter(|subject| partitions == 0 || **subject != keys).cloned();
+    subjects.chain((0..partitions).map(|number| subject::partition(skill, number))).collect()
+}
+
 /// Whether a queue has all the consumers it should have.
 pub(crate) fn is_whole(lanes: &[Lane]) -> bool {
     let partitions = lanes.first().map_or(0, |lane| partitions(std::slice::from_ref(&lane.info)));

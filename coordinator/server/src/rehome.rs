@@ -2,15 +2,21 @@
 
 use nova_broker::{BrokerError, ConsumerInfo, Expect, Message, PublishError, Purge};
 use nova_engine::rehome::Rehome;
-use nova_types::{Generation, TaskId};
+use nova_types::{Generation, Skill, TaskId};
 use nova_wire::Task;
 
 use crate::Parts;
+use crate::vanish::Removals;
 
 /// Publishes each task again as its next generation, then deletes the old message; says how many.
 ///
 /// Between the two a worker may take the old one: then both run, and one outcome stands, as with any redelivery.
-pub(crate) async fn carry_out(parts: &Parts, lane: &ConsumerInfo, rehome: Rehome) -> Result<u64, BrokerError> {
+pub(crate) async fn carry_out(
+    parts: &Parts,
+    lane: &ConsumerInfo,
+    rehome: Rehome,
+    (skill, removals): (&Skill, &Removals),
+) -> Result<u64, BrokerError> {
     let stream = &lane.spec.stream;
     let mut from = rehome.from;
     let mut moved = 0;
@@ -28,7 +34,9 @@ pub(crate) async fn carry_out(parts: &Parts, lane: &ConsumerInfo, rehome: Rehome
         if !publish_again(parts, &id, &stored).await {
             break;
         }
+        removals.begin(skill, 1);
         parts.broker.purge(stream.clone(), Purge::Sequence(stored.sequence)).await?;
+        removals.end(skill, 1);
         moved += 1;
     }
     Ok(moved)

@@ -18,6 +18,7 @@ use crate::blobs;
 use crate::leader::{self, Leadership};
 use crate::poison::{self, Finder};
 use crate::queues::{self, Lane};
+use crate::vanish::{self, Removals};
 
 /// How the part works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +48,8 @@ impl Error {
 
 /// Added to what a task's policy explains before it counts as stuck: cancel grace, and clocks that tick apart.
 const MARGIN: Duration = Duration::from_secs(15);
-/// How many orphaned tasks are counted at most; more say nothing new.
-const ORPHANS: u64 = 100;
+/// How many orphaned tasks are counted at most: each is a question of its own to the broker, and more say nothing new.
+const ORPHANS: u64 = 10;
 /// How often the object store is looked through: what expires there is days old.
 const BLOBS_EVERY: Duration = Duration::from_secs(3600);
 
@@ -57,6 +58,7 @@ pub struct Service {
     parts: Parts,
     options: Options,
     leadership: Leadership,
+    removals: Removals,
 }
 
 /// What is remembered from round to round.
@@ -64,6 +66,7 @@ pub struct Service {
 struct Memory {
     laws: HashMap<Skill, Confirmed>,
     lanes: HashMap<(Skill, String), Seen>,
+    vanish: vanish::Memory,
     finder: Finder,
     blobs: blobs::Walk,
     blobs_at: Option<tokio::time::Instant>,
@@ -72,8 +75,8 @@ struct Memory {
 impl Service {
     /// Makes the part.
     #[must_use]
-    pub fn new(parts: Parts, options: Options, leadership: Leadership) -> Self {
-        Self { parts, options, leadership }
+    pub(crate) fn new(parts: Parts, options: Options, leadership: Leadership, removals: Removals) -> Self {
+        Self { parts, options, leadership, removals }
     }
 
     /// Sweeps while it leads, until told to stop.
@@ -102,12 +105,16 @@ impl Service {
                 self.find(memory, &info).await;
             }
         }
+        vanish::begin(&self.parts, &mut memory.vanish).await.map_err(Error)?;
         for (skill, before) in queues::all(&self.parts.broker).await.map_err(Error)? {
+            let seen = vanish::Before::new(&self.removals, &skill, &before);
             let lanes = queues::lanes(&self.parts.broker, &skill).await.map_err(Error)?;
             let after = self.parts.broker.stream(before.spec.name.clone()).await.map_err(Error)?;
             let Some(after) = after else { continue };
             self.weigh(memory, &skill, &before, &lanes, &after);
             self.watch(memory, &skill, &lanes);
+            let look = (&seen, &*lanes, &after);
+            vanish::look(&self.parts, &mut memory.vanish, &self.removals, &skill, look).await.map_err(Error)?;
             self.count_orphans(&skill, &after, &lanes).await.map_err(Error)?;
             for lane in &lanes {
                 self.find(memory, &lane.info).await;
@@ -168,16 +175,19 @@ impl Service {
 
     /// Counts tasks on subjects that no consumer reads; there are none unless a stream or consumer was altered by hand.
     async fn count_orphans(&self, skill: &Skill, stream: &StreamInfo, lanes: &[Lane]) -> Result<(), BrokerError> {
-        let is_read = |subject: &str| lanes.iter().any(|lane| lane.info.spec.filter == subject);
+        let is_read = |filter: &str| lanes.iter().any(|lane| lane.info.spec.filter == filter);
+        // A task with a key is stored under its partition, and not as it was published.
+        let partition = |subject: &str| subject::partition_of(subject).map(|number| subject::partition(skill, number));
         let mut orphans = 0;
-        for unread in stream.spec.subjects.iter().filter(|subject| !is_read(subject)) {
+        for unread in queues::stored(skill, stream, lanes).into_iter().filter(|filter| !is_read(filter)) {
             let mut from = stream.first_sequence;
             while orphans < ORPHANS {
                 let found = self.parts.broker.inspect(stream.spec.name.clone(), unread.clone(), from).await?;
                 let Some(found) = found else { break };
                 from = found.stored.sequence + 1;
                 // A wildcard made by hand takes in what is read, too.
-                orphans += u64::from(!is_read(&found.stored.subject));
+                let subject = &found.stored.subject;
+                orphans += u64::from(!is_read(partition(subject).as_deref().unwrap_or(subject)));
             }
         }
         self.parts.metrics.set(Metric::TasksOrphaned, &[skill.as_str()], as_gauge(orphans));

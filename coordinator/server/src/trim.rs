@@ -15,6 +15,7 @@ use crate::leader::{self, Leadership};
 use crate::queues::{self, Lane};
 use crate::rehome;
 use crate::sweep::as_gauge;
+use crate::vanish::Removals;
 
 /// The note on a task stream that says how many percent of its `max_bytes` history may keep; provision writes it.
 pub const HISTORY_SHARE_NOTE: &str = "nova-history-share";
@@ -68,6 +69,7 @@ pub struct Service {
     parts: Parts,
     options: Options,
     leadership: Leadership,
+    removals: Removals,
 }
 
 /// What is remembered of each queue from round to round.
@@ -80,8 +82,8 @@ struct Memory {
 impl Service {
     /// Makes the part.
     #[must_use]
-    pub fn new(parts: Parts, options: Options, leadership: Leadership) -> Self {
-        Self { parts, options, leadership }
+    pub(crate) fn new(parts: Parts, options: Options, leadership: Leadership, removals: Removals) -> Self {
+        Self { parts, options, leadership, removals }
     }
 
     /// Trims while it leads, until told to stop.
@@ -145,7 +147,10 @@ impl Service {
                 None => self.aged(memory, skill, &stream.spec.name, &lanes, &facts).await?,
             };
             let Some(below) = below else { break };
+            let most = below.saturating_sub(facts.first);
+            self.removals.begin(skill, most);
             let gone = self.parts.broker.purge(stream.spec.name.clone(), Purge::Below(below)).await?;
+            self.removals.end(skill, most);
             self.parts.metrics.add(Metric::MessagesTrimmed, &[skill.as_str()], gone);
             tracing::debug!(%skill, below, messages = gone, "history trimmed");
             tokio::time::sleep(STEP_PAUSE).await;
@@ -159,7 +164,8 @@ impl Service {
                 tracing::warn!(%skill, "old waiting tasks hold history back, and their keys' order keeps them there");
                 return Ok(());
             }
-            let moved = rehome::carry_out(&self.parts, &lanes[rehome.lane].info, rehome).await?;
+            let lane = &lanes[rehome.lane].info;
+            let moved = rehome::carry_out(&self.parts, lane, rehome, (skill, &self.removals)).await?;
             self.parts.metrics.add(Metric::TasksRehomed, &[skill.as_str()], moved);
             tracing::warn!(%skill, tasks = moved, "old waiting tasks moved to the end of their queue to free history");
         }

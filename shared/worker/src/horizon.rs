@@ -61,12 +61,17 @@ impl Horizon {
         *self.known() = Some(Known { epoch, moment, asked: Instant::now(), most_out, lanes: Default::default() });
     }
 
+    /// Forgets the moment: a consumer that was gone may be another one when it is back, which delivers anew what was run.
+    pub(crate) fn forget(&self) {
+        *self.known() = None;
+    }
+
     /// Whether the moment is that of the connection of this epoch.
     pub(crate) fn is_of(&self, epoch: u64) -> bool {
         self.known().is_some_and(|known| known.epoch == epoch)
     }
 
-    /// What the broker's clock shows now; `None` before it was ever asked.
+    /// What the broker's clock shows now; `None` while it is not known.
     pub(crate) fn now(&self) -> Option<UnixMillis> {
         self.known().map(|known| known.moment.plus(known.asked.elapsed()))
     }
@@ -121,6 +126,8 @@ mod tests {
         assert!(horizon.covers(UnixMillis(5)));
         horizon.set(2, UnixMillis(9), 10);
         assert!(!horizon.covers(UnixMillis(10)) && horizon.is_of(2));
+        horizon.forget();
+        assert!(horizon.covers(UnixMillis(10)) && !horizon.is_of(2));
     }
 
     #[test]

@@ -33,13 +33,15 @@ pub(crate) struct Puller {
     /// One waiting pull per priority, the doorbell of a queue found empty: while it stands nothing waits there, and what
     /// comes is brought at once. Kept over rounds: a dropped one would still take tasks at the broker.
     waiting: [Option<Pull>; 3],
+    /// The connection over which they stand.
+    epoch: u64,
     /// How many tasks are worth a slot in the next round: as many as may come, or as stood behind the last one.
     behind: usize,
 }
 
 impl Puller {
     pub(crate) fn new(station: Arc<Station>, running: TaskTracker) -> Self {
-        Self { station, running, rota: Rota::default(), waiting: [None, None, None], behind: BATCH }
+        Self { station, running, rota: Rota::default(), waiting: [None, None, None], epoch: 0, behind: BATCH }
     }
 
     /// Takes tasks until the worker drains.
@@ -72,7 +74,8 @@ impl Puller {
         }
     }
 
-    /// After a new connection: pulls of the old one are gone, and the broker may have been killed.
+    /// After a new connection: pulls of the old one are gone, and the broker may have been killed. The same after a consumer
+    /// was gone.
     async fn renew(&mut self) {
         let mut connection = self.station.broker.connection();
         let now = *connection.borrow_and_update();
@@ -81,20 +84,27 @@ impl Puller {
         }
         // Taken before the broker is asked: should the connection change meanwhile, it is asked again.
         let Ok(epoch) = connection.wait_for(|c| c.is_up).await.map(|c| c.epoch) else { return };
-        self.waiting = [None, None, None];
-        let stream = assets::tasks_stream(&self.station.name);
-        let name = assets::consumer(Priority::Normal).to_owned();
-        match self.station.broker.consumer(stream, name).await {
-            Ok(Some(info)) if info.now > UnixMillis(0) => {
-                // Those of the other priorities are set up alike. No bound at all is none that could be met.
-                let most_out = u64::try_from(info.spec.max_ack_pending).unwrap_or(u64::MAX);
-                self.station.horizon.set(epoch, info.now, most_out);
-            }
-            Ok(Some(_)) => tracing::error!(skill = %self.station.name, "the broker does not tell its time"),
-            // Until it answers every task counts as one that may have run before: slower, never wrong.
-            Ok(None) => tracing::error!(skill = %self.station.name, "queue is gone: run `nova provision check`"),
-            Err(error) => tracing::warn!(skill = %self.station.name, %error, "could not look at the queue"),
+        if std::mem::replace(&mut self.epoch, epoch) != epoch {
+            self.waiting = [None, None, None];
         }
+        let stream = assets::tasks_stream(&self.station.name);
+        // Any of them tells the time.
+        for priority in [Priority::Normal, Priority::High, Priority::Low] {
+            match self.station.broker.consumer(stream.clone(), assets::consumer(priority).to_owned()).await {
+                Ok(Some(info)) if info.now > UnixMillis(0) => {
+                    // They are set up alike. No bound at all is none that could be met.
+                    let most_out = u64::try_from(info.spec.max_ack_pending).unwrap_or(u64::MAX);
+                    return self.station.horizon.set(epoch, info.now, most_out);
+                }
+                Ok(Some(_)) => tracing::error!(skill = %self.station.name, "the broker does not tell its time"),
+                Ok(None) => {}
+                Err(error) => {
+                    return tracing::warn!(skill = %self.station.name, %error, "could not look at the queue");
+                }
+            }
+        }
+        // Until it answers every task counts as one that may have run before: slower, never wrong.
+        tracing::error!(skill = %self.station.name, "queue is gone: run `nova provision check`");
     }
 
     fn start(&mut self, delivery: Box<Delivery>, slot: Option<Slot>) {
@@ -189,7 +199,10 @@ impl Puller {
                 }
                 // One that ended is cleared, and its queue asked again.
                 Ok(None) => {}
-                Err(error) => tracing::debug!(skill = %self.station.name, %error, "a waiting pull was cut off"),
+                Err(error) => {
+                    self.station.doubt(&error);
+                    tracing::debug!(skill = %self.station.name, %error, "a waiting pull was cut off");
+                }
             }
         }
         came
@@ -200,7 +213,7 @@ impl Puller {
         let (mut came, mut is_last) = (0, false);
         let mut pulled = pull(&self.station, priority, free.len(), None).await?;
         while let Some(item) = pulled.next().await {
-            if let PullItem::Delivery(delivery) = item? {
+            if let PullItem::Delivery(delivery) = item.inspect_err(|error| self.station.doubt(error))? {
                 came += 1;
                 is_last = delivery.pending == 0;
                 self.start(delivery, free.pop());
@@ -220,8 +233,10 @@ impl Puller {
                 biased;
                 slot = &mut slot => return slot,
                 delivery = brought(&mut self.waiting) => {
-                    if let Ok(Some((_, delivery))) = delivery {
-                        self.start_rung(delivery, None);
+                    match delivery {
+                        Ok(Some((_, delivery))) => self.start_rung(delivery, None),
+                        Ok(None) => {}
+                        Err(error) => self.station.doubt(&error),
                     }
                 }
             }
@@ -259,6 +274,7 @@ impl Puller {
                 Ok(None) | Err(BrokerError::Disconnected { .. }) => {}
                 // Such as a consumer that was deleted: asked again at once, the broker would refuse as quickly.
                 Err(error) => {
+                    self.station.doubt(&error);
                     tracing::warn!(skill = %self.station.name, %error, "a waiting pull was cut off");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -282,7 +298,8 @@ async fn pull(
     station.meters.pulls.inc();
     let stream = assets::tasks_stream(&station.name);
     let consumer = assets::consumer(priority).to_owned();
-    station.broker.pull(PullRequest { stream, consumer, batch, wait }).await
+    let pulled = station.broker.pull(PullRequest { stream, consumer, batch, wait }).await;
+    pulled.inspect_err(|error| station.doubt(error))
 }
 
 /// What the first of the waiting pulls brings, and which; `None` or why when one of them ended, which is then cleared.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nova_broker::{AckToken, Blobs, BrokerRef, Settle};
+use nova_broker::{AckToken, Blobs, BrokerError, BrokerRef, Settle};
 use nova_runtime::{ClockRef, Counter, Gauge, Histogram, Metric, Metrics};
 use nova_types::{ItemCount, OutcomeKind, Skill, UnixMillis, WorkerId};
 use nova_wire::SkillPolicy;
@@ -145,6 +145,14 @@ impl Station {
         note_settled(settle);
         if let Err(error) = self.broker.settle(token, settle).await {
             tracing::warn!(skill = %self.name, %error, "a delivery was not settled and will come again");
+        }
+    }
+
+    /// After a pull that was refused or not answered, what comes may have run.
+    pub(crate) fn doubt(&self, error: &BrokerError) {
+        // A new connection is looked at anyhow.
+        if !matches!(error, BrokerError::Disconnected { .. }) {
+            self.horizon.forget();
         }
     }
 

@@ -9,4 +9,5 @@ mod process;
 mod runs;
 mod support;
 mod trims;
+mod vanishes;
 mod watches;

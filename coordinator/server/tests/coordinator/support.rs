@@ -17,10 +17,11 @@ use tokio::task::JoinHandle;
 /// How long any state may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
-/// Two small queues: the lease is short, so that what is lost comes again soon.
+/// Small queues: the lease is short, so that what is lost comes again soon.
 const CATALOGUE: &str = r#"
 echo = { lease = "1s", max_bytes = "1MiB" }
 shell = { lease = "1s" }
+keyed = { lease = "1s", keyed = true, partitions = 2 }
 "#;
 
 pub struct Fleet {
@@ -56,11 +57,17 @@ impl Fleet {
     }
 
     async fn provisioned(broker: BrokerRef, place: Place) -> Self {
+        let fleet = Self { broker, place, coordinators: Vec::new() };
+        fleet.provision().await;
+        fleet
+    }
+
+    /// Makes what is missing.
+    pub async fn provision(&self) {
         let catalogue = Catalogue::parse("tests", CATALOGUE).expect("a catalogue");
         let options = Options { profile: Profile::Fast, now: SystemClock::default().now() };
-        let report = apply(&*broker, &desired(&catalogue, options), ApplyOptions::default(), |_| {}).await;
+        let report = apply(&*self.broker, &desired(&catalogue, options), ApplyOptions::default(), |_| {}).await;
         assert!(report.expect("provisioned").is_complete());
-        Self { broker, place, coordinators: Vec::new() }
     }
 
     pub fn server(&mut self) -> &mut NatsServer {

@@ -95,6 +95,7 @@ metrics! {
     Coordinator TasksOrphaned = Gauge "nova_tasks_orphaned" ["skill"] "Tasks whose worker is gone and that nobody has taken again";
     Coordinator TasksOverdelivered = Gauge "nova_tasks_overdelivered" ["skill"] "Tasks delivered more often than their policy allows";
     Coordinator LawImbalance = Gauge "nova_law_imbalance_tasks" ["skill"] "Accepted tasks that are in no state; anything but 0 is a fault";
+    Coordinator TasksVanished = Counter "nova_tasks_vanished_total" ["skill"] "Tasks that are gone from their queue though nobody took them; anything but 0 is a fault";
     Coordinator OldestWaiting = Gauge "nova_oldest_waiting_seconds" ["skill", "priority"] "Age of the oldest task that waits";
     Coordinator LastConsumed = Gauge "nova_last_consumed_seconds" ["skill"] "Time since a worker last took a task";
     Coordinator Canary = Gauge "nova_canary_seconds" [] "Time the last canary task took from submission to outcome";

@@ -222,6 +222,7 @@ impl Shift {
 
     fn failed(&mut self, error: &BrokerError) {
         self.pull_at = Instant::now() + PAUSE;
+        self.of.station.doubt(error);
         if !matches!(error, BrokerError::Disconnected { .. }) {
             tracing::warn!(skill = %self.of.station.name, partition = self.of.number, %error, "could not pull");
         }

@@ -195,6 +195,32 @@ async fn one_consumer_that_is_gone_starves_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_consumer_made_again_brings_nothing_to_run_twice() {
+    let bed = Bed::new("a = {}").await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let skill = does("a", move |input, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move { Ok(input) }
+    });
+    let worker = bed.start("w", 2, Worker::new().skill(skill));
+    for n in 0..10 {
+        bed.submit("a", &format!("n{n}"), &[], "1").await;
+        bed.outcome("a", &format!("n{n}")).await;
+    }
+    let stream = assets::tasks_stream(&nova_types::Skill::new("a").expect("a skill"));
+    let info = bed.broker.consumer(stream.clone(), "normal".into()).await.expect("readable").expect("there");
+    bed.broker.delete_consumer(stream, "normal".into()).await.expect("gone");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    bed.broker.put_consumer(info.spec).await.expect("made again");
+    bed.submit("a", "last", &[], "1").await;
+    bed.outcome("a", "last").await;
+    bed.drained("a").await;
+    assert_eq!(runs.load(Ordering::SeqCst), 11);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_dead_task_is_told_while_its_letter_waits_for_room() {
     let bed = Bed::new("a = {}").await;
     let mut spec = bed.broker.stream(assets::DEAD.into()).await.expect("readable").expect("there").spec;
