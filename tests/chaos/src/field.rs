@@ -198,7 +198,7 @@ impl Field {
 }
 
 /// Connects, and never gives up.
-async fn connect(url: &str, name: &str) -> anyhow::Result<BrokerRef> {
+pub(crate) async fn connect(url: &str, name: &str) -> anyhow::Result<BrokerRef> {
     let options = Options { keep_trying: true, ..Options::new(url, name) };
     Ok(Arc::new(jetstream::connect(options).await?))
 }
@@ -220,7 +220,7 @@ async fn provision(broker: &BrokerRef, profile: Profile) -> anyhow::Result<()> {
     }
 }
 
-async fn put_workflow(broker: &BrokerRef) -> anyhow::Result<()> {
+pub(crate) async fn put_workflow(broker: &BrokerRef) -> anyhow::Result<()> {
     let workflow: Workflow = serde_json::from_value(load::workflow()).context("the definition is sound")?;
     let plan = Plan::new(workflow).map_err(|problems| anyhow::anyhow!("the definition is not sound: {problems:?}"))?;
     let client = Client::new(Arc::clone(broker), "chaos".parse().context("a scope")?);

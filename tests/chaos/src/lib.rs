@@ -2,7 +2,8 @@
 //!
 //! [`plan`] says which faults come when, from a seed; [`nemesis`] does them to the [`field`]; [`load`] submits all along; all
 //! write down what they did and were told ([`history`]). When everything is healed and at rest, [`check`] judges history and
-//! records. The same program is worker and judge: `nova-chaos --help`.
+//! records. [`upgrade`] changes the release of a fleet at work instead, and is judged alike. The same program is worker and
+//! judge: `nova-chaos --help`.
 
 pub mod bounds;
 pub mod check;
@@ -20,4 +21,5 @@ pub mod run;
 pub mod sabotage;
 pub mod tail;
 pub mod truth;
+pub mod upgrade;
 pub mod worker;

@@ -60,6 +60,8 @@ pub struct Submitter {
     again: Vec<(TaskId, Drawn)>,
     /// No two submitters' runs have one number.
     runs_from: u64,
+    /// Whether runs may be started yet.
+    has_runs: Arc<AtomicBool>,
 }
 
 impl Submitter {
@@ -75,7 +77,14 @@ impl Submitter {
     ) -> Self {
         let mix = Mix::new(seed, number);
         let runs_from = number as u64 * 1_000_000_000;
-        Self { client, journal, tail, stop, mix, last: Vec::new(), again: Vec::new(), runs_from }
+        let has_runs = Arc::new(AtomicBool::new(true));
+        Self { client, journal, tail, stop, mix, last: Vec::new(), again: Vec::new(), runs_from, has_runs }
+    }
+
+    /// One that starts no run before it is told.
+    #[must_use]
+    pub fn with_runs_once(self, has_runs: Arc<AtomicBool>) -> Self {
+        Self { has_runs, ..self }
     }
 
     /// Submits until told to stop.
@@ -89,7 +98,9 @@ impl Submitter {
                 Next::Tasks(tasks) => self.tasks(tasks).await,
                 Next::Garbage => self.garbage().await,
                 Next::Later(order, ms) => self.later(order, Duration::from_millis(ms)).await,
-                Next::Run => self.start_run().await,
+                Next::Run if self.has_runs.load(Ordering::Relaxed) => self.start_run().await,
+                // There is nothing else to do in its place; another draw follows.
+                Next::Run => {}
                 Next::Cancel => self.cancel().await,
                 Next::Look => self.look().await,
                 Next::Redrive => redrive::redrive(&self.client, &self.journal, &self.tail, self.mix.random()).await,

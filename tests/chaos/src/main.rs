@@ -10,7 +10,7 @@ use clap::Parser;
 use nova_chaos::plan::{Fault, Period, Shape};
 use nova_chaos::run::{Asked, Report, run};
 use nova_chaos::sabotage::Sabotage;
-use nova_chaos::{power, report, worker};
+use nova_chaos::{power, report, upgrade, worker};
 use nova_provision::Profile;
 
 /// Breaks a real fleet on this machine, and judges what became of every task
@@ -44,6 +44,12 @@ struct Args {
     /// Breaks a rule in the workers on purpose: the verdict must be a failure
     #[arg(long)]
     broken: Option<Sabotage>,
+    /// Instead of faults: upgrades a fleet of the last release while it works; odd seeds in the documented order
+    #[arg(long, conflicts_with_all = ["fault", "power", "broken", "write_doc"])]
+    upgrade: bool,
+    /// Keeps a message of each kind that the released side wrote, as test data
+    #[arg(long, value_name = "FILE", requires = "upgrade")]
+    capture: Option<PathBuf>,
     /// Also writes the reports of all seeds as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -87,7 +93,13 @@ async fn chaos(args: Args) -> anyhow::Result<ExitCode> {
             broken: args.broken,
         };
         let began = Instant::now();
-        let report = run(&asked, |at, period| tell(&progress(&asked, began, at, period))).await?;
+        let report = if args.upgrade {
+            let (seed, all) = (asked.seed, asked.length.as_secs());
+            let told = |step: &str| tell(&format!("seed {seed} {:>3}/{all} s {step}", began.elapsed().as_secs()));
+            upgrade::run(&asked, args.capture.as_deref(), told).await?
+        } else {
+            run(&asked, |at, period| tell(&progress(&asked, began, at, period))).await?
+        };
         say(&format!("seed {} ({}): {}", asked.seed, report.profile, verdict(&report)))?;
         say(report::complaint(&report).trim_end())?;
         reports.push(report);

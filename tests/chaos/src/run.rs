@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nova_broker::BrokerRef;
 use nova_provision::Profile;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -134,7 +135,7 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
     stop.store(true, Ordering::Relaxed);
     // What is under way is told first: a submit that nobody answers takes its time.
     while load.join_next().await.is_some() {}
-    let has_ended = everything_ends(&field, &tail).await;
+    let has_ended = everything_ends(&field.control, &tail).await;
     let ended_secs = healed.elapsed().as_secs_f64();
     follower.abort();
 
@@ -178,10 +179,10 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
 }
 
 /// Waits until every acknowledged task has its outcome and every queue is empty; says whether that came about.
-async fn everything_ends(field: &Field, tail: &Tail) -> bool {
+pub(crate) async fn everything_ends(control: &BrokerRef, tail: &Tail) -> bool {
     let (mut left, mut since) = (u64::MAX, Instant::now());
     while since.elapsed() < PATIENCE {
-        let waiting: Option<u64> = match truth::lanes(&field.control).await {
+        let waiting: Option<u64> = match truth::lanes(control).await {
             Ok(lanes) => Some(lanes.iter().map(|lane| lane.pending + lane.ack_pending).sum()),
             Err(_) => None,
         };

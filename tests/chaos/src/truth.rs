@@ -1,8 +1,9 @@
 //! What a server holds when all is over: everything is read, from each replica by itself.
 
 use anyhow::{Context as _, ensure};
+use bytes::Bytes;
 use nova_broker::{BrokerRef, Scan, Stored};
-use nova_wire::{DeadLetter, assets, name, parse_outcome, subject};
+use nova_wire::{ContentType, DeadLetter, Headers, Payload, assets, name, parse_outcome, subject};
 use nova_workflow::Transition;
 use serde::Deserialize;
 
@@ -30,14 +31,14 @@ pub async fn read(broker: &BrokerRef, server: &str) -> anyhow::Result<Copy> {
     all(broker, assets::OUTCOMES, ALL_OUTCOMES, |stored| {
         let header = stored.headers.get(name::OUTCOME).context("an outcome without its header")?;
         let outcome = parse_outcome(header)?;
-        let (n, is_large) = (numbered(&stored.body), stored.headers.get(name::BLOB).is_some());
+        let (n, is_large) = (numbered(&stored.headers, &stored.body), stored.headers.get(name::BLOB).is_some());
         copy.outcomes.push(Record { sequence: stored.sequence, at: stored.at, outcome, n, is_large });
         Ok(())
     })
     .await?;
     all(broker, assets::DEAD, ALL_LETTERS, |stored| {
         let letter = DeadLetter::parse(&stored.headers, stored.body.clone())?;
-        let (n, is_large) = (numbered(&letter.body), letter.headers.get(name::BLOB).is_some());
+        let (n, is_large) = (numbered(&letter.headers, &letter.body), letter.headers.get(name::BLOB).is_some());
         let redrive_of = letter.headers.get(name::REDRIVE_OF).map(str::parse).transpose()?;
         copy.letters.push(Letter { skill: letter.skill, task: letter.task, n, redrive_of, is_large });
         Ok(())
@@ -60,8 +61,10 @@ pub async fn read(broker: &BrokerRef, server: &str) -> anyhow::Result<Copy> {
     Ok(copy)
 }
 
-fn numbered(body: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<Numbered>(body).ok().map(|numbered| numbered.n)
+fn numbered(headers: &Headers, body: &Bytes) -> Option<u64> {
+    let content_type = headers.get(name::CONTENT_TYPE).map_or(Some(ContentType::Json), ContentType::from_media_type)?;
+    let payload = Payload { content_type, bytes: body.clone() };
+    payload.decode::<Numbered>().ok().map(|numbered| numbered.n)
 }
 
 async fn all(

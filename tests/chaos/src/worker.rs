@@ -19,6 +19,8 @@ use crate::sabotage::{Sabotage, Saboteur};
 pub const HISTORY: &str = "NOVA_CHAOS_HISTORY";
 /// Which rule it breaks, if any.
 pub const BROKEN: &str = "NOVA_CHAOS_BROKEN";
+/// The one skill it has; both when it is not set.
+pub const ONLY: &str = "NOVA_CHAOS_ONLY";
 
 /// The skill of most tasks.
 pub const SKILL: &str = "chaos";
@@ -109,8 +111,10 @@ async fn work(history: PathBuf) -> anyhow::Result<ExitCode> {
         metrics: started.metrics.clone(),
         shutdown: started.shutdown.clone(),
     };
+    let only = std::env::var(ONLY).ok();
     let worker = [SKILL, KEYED]
         .into_iter()
+        .filter(|name| only.as_deref().is_none_or(|only| only == *name))
         .fold(Worker::new(), |worker, name| worker.skill(Told { name, journal: Arc::clone(&journal) }));
     worker.run(broker, options).await?;
     Ok(ExitCode::SUCCESS)
