@@ -1,6 +1,6 @@
 //! What happened in a run: the figures of its report, and the proof that its faults were really met.
 
-use nova_types::{OutcomeKind, run_skill};
+use nova_types::{OutcomeKind, codes, run_skill};
 use serde::{Deserialize, Serialize};
 
 use super::{Copy, Life, Lives};
@@ -39,6 +39,10 @@ pub struct Counts {
     pub letters: u64,
     /// Looks at outcomes.
     pub reads: u64,
+    /// Bombs that ended dead at first sight.
+    pub defused: u64,
+    /// Submits refused for their size.
+    pub oversize: u64,
     /// Faults injected.
     pub faults: u64,
 }
@@ -67,6 +71,8 @@ impl Counts {
             fenced: truth.fenced.len() as u64,
             letters: truth.letters.len() as u64,
             reads: facts(&|what| matches!(what, What::Read { .. })),
+            defused: lives_where(&|life| life.doomed.is_some() && !life.outcomes.is_empty()),
+            oversize: facts(&|what| matches!(what, What::Refused { why, .. } if why == codes::TOO_LARGE)),
             faults: facts(&|what| matches!(what, What::Fault { .. })),
         }
     }
@@ -90,6 +96,8 @@ impl Counts {
             fenced: self.fenced + other.fenced,
             letters: self.letters + other.letters,
             reads: self.reads + other.reads,
+            defused: self.defused + other.defused,
+            oversize: self.oversize + other.oversize,
             faults: self.faults + other.faults,
         }
     }
