@@ -17,6 +17,9 @@ use crate::run::{self, Runs};
 use crate::vanish::Removals;
 use crate::{Parts, canary, cancel, due, leader, service, sweep, trim, watch};
 
+/// How soon what did not answer at the start is asked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Why a coordinator cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
@@ -71,7 +74,7 @@ impl Coordinator {
     /// [`CoordinatorError`] when it cannot begin. Once begun it outlasts any failure of the broker, but not of its own
     /// connection's machinery: then it ends, to be started anew.
     pub async fn run(&self, shutdown: &Shutdown) -> Result<(), CoordinatorError> {
-        let partitions = self.check().await?;
+        let Some(partitions) = self.checked(shutdown).await? else { return Ok(()) };
         self.clear_the_way().await;
         self.parts.metrics.announce(Side::Coordinator);
         let mut running = JoinSet::new();
@@ -103,6 +106,25 @@ impl Coordinator {
             }
         }
         Ok(())
+    }
+
+    /// Waits until everything it works on could be looked at: a stream whose servers elect a leader does not answer. `None` when
+    /// it was told to stop meanwhile.
+    async fn checked(&self, shutdown: &Shutdown) -> Result<Option<u32>, CoordinatorError> {
+        let stop = shutdown.token();
+        loop {
+            match self.check().await {
+                Err(CoordinatorError::Look { what, source }) if source.is_transient() => {
+                    tracing::warn!(%what, error = &source as &dyn std::error::Error, "the broker does not answer yet");
+                }
+                checked => return checked.map(Some),
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
     }
 
     /// Refuses to begin without what it works on; says how many partitions runs have.

@@ -108,6 +108,15 @@ impl NatsServer {
         self.end(Signal::TERM);
     }
 
+    /// Stops the server politely and kills it when it has not ended in time; says whether it ended by itself.
+    pub fn term_within(&mut self, patience: Duration) -> bool {
+        let Some(running) = &mut self.running else { return true };
+        let _ = signal(running.pid, Signal::TERM);
+        let is_gone = poll_blocking(patience, || running.child.try_wait().ok().flatten()).is_some();
+        self.end(Signal::KILL);
+        is_gone
+    }
+
     /// Freezes the server (SIGSTOP): connections stay open and nothing answers.
     pub fn stop_signal(&self) {
         signal(self.pid(), Signal::STOP).expect("a test may signal its own server");

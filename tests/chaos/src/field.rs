@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use nova_broker::BrokerRef;
+use nova_broker::Start;
 use nova_broker::jetstream::{self, Options};
-use nova_client::Client;
+use nova_client::{Client, ClientOptions};
 use nova_provision::{ApplyOptions, Catalogue, Profile, desired};
 use nova_testkit::{Edge, NatsCluster, NatsServer};
+use nova_types::{Priority, Skill};
+use nova_wire::assets;
 use nova_workflow::{Plan, Workflow};
 use tempfile::TempDir;
 
@@ -17,6 +20,7 @@ use crate::load;
 use crate::plan::Shape;
 use crate::power::Disk;
 use crate::sabotage::Sabotage;
+use crate::worker::{KEYED, SKILL};
 
 pub mod member;
 
@@ -31,12 +35,15 @@ chaos = { about = "Does as it is told", lease = "2s", timeout = "2m", max_attemp
 chaos-keyed = { about = "The same in the order of keys", keyed = true, partitions = 4, lease = "2s", timeout = "2m", max_attempts = 3, backoff = "50ms..500ms", max_bytes = "256MiB" }
 "#;
 
+/// The partitions of the keyed one.
+const PARTITIONS: u16 = 4;
+
 /// What a run is made on.
 #[derive(Debug, Clone, Copy)]
 pub struct Terrain {
     /// How the broker keeps what it acknowledges.
     pub profile: Profile,
-    /// Whether its disks are such whose power can be cut.
+    /// Whether servers have disks of their own.
     pub has_power: bool,
     /// Which rule the workers break.
     pub broken: Option<Sabotage>,
@@ -56,12 +63,13 @@ pub struct Field {
     pub servers: Vec<NatsServer>,
     /// The ways between servers.
     pub edges: Vec<Edge>,
-    /// The disks of the servers, where power can be cut.
+    /// The disks of the servers, where they have their own.
     pub disks: Vec<Disk>,
     /// A connection past all proxies, to whichever server is up.
     pub control: BrokerRef,
     /// What there is to hit.
     pub shape: Shape,
+    profile: Profile,
     // Behind what uses it: dropped last.
     home: TempDir,
 }
@@ -102,15 +110,17 @@ impl Field {
         };
         let url: Vec<String> = servers.iter().map(NatsServer::url).collect();
         let control = connect(&url.join(","), "chaos-control").await?;
-        provision(&control, options.profile).await?;
+        provision(&control, options.profile, ApplyOptions::default()).await?;
         let shape = Shape {
             workers: options.workers,
             coordinators: options.coordinators,
             submitters: options.submitters,
             brokers: count,
+            consumers: consumers().len(),
             has_power: options.has_power,
         };
-        let mut field = Self { members: Vec::new(), servers, edges, disks, control, shape, home };
+        let profile = options.profile;
+        let mut field = Self { members: Vec::new(), servers, edges, disks, control, shape, profile, home };
         for (role, count) in [
             (Role::Worker, shape.workers),
             (Role::Coordinator, shape.coordinators),
@@ -148,7 +158,8 @@ impl Field {
         let member = &self.members[self.shape.workers + self.shape.coordinators + submitter];
         let broker = connect(&member.url(), name).await?;
         let scope = name.parse().context("a submitter's name is a scope")?;
-        Ok((Client::new(Arc::clone(&broker), scope), broker))
+        let options = ClientOptions { blob_limit_bytes: load::BLOB_LIMIT, ..ClientOptions::default() };
+        Ok((Client::with_options(Arc::clone(&broker), scope, options), broker))
     }
 
     /// What a server holds is read from that server alone.
@@ -166,6 +177,22 @@ impl Field {
         let info: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
         let name = info["cluster"]["leader"].as_str()?;
         name.strip_prefix("nova-")?.parse::<usize>().ok()?.checked_sub(1)
+    }
+
+    /// Mends what somebody did to the broker's assets, as the runbook says: a consumer begins with the first task there is.
+    ///
+    /// # Errors
+    /// When they cannot be mended.
+    pub async fn mend(&self) -> anyhow::Result<()> {
+        let options = ApplyOptions { start_consumers_at: Some(Start::First), ..ApplyOptions::default() };
+        provision(&self.control, self.profile, options).await
+    }
+
+    /// How often coordinators said this.
+    #[must_use]
+    pub fn warnings(&self, text: &str) -> usize {
+        let coordinators = self.members.iter().filter(|member| member.role == Role::Coordinator);
+        coordinators.map(|member| member.log().lines().filter(|line| line.contains(text)).count()).sum()
     }
 
     /// How often a server said that a stream or consumer has a new leader.
@@ -203,13 +230,22 @@ pub(crate) async fn connect(url: &str, name: &str) -> anyhow::Result<BrokerRef> 
     Ok(Arc::new(jetstream::connect(options).await?))
 }
 
-async fn provision(broker: &BrokerRef, profile: Profile) -> anyhow::Result<()> {
+/// The consumers of all queues of a run, as stream and name.
+#[must_use]
+pub fn consumers() -> Vec<(String, String)> {
+    let stream = |skill: &str| assets::tasks_stream(&Skill::new(skill).expect("a valid name"));
+    let priorities = Priority::ALL.map(|priority| (stream(SKILL), assets::consumer(priority).to_owned()));
+    let partitions = (0..PARTITIONS).map(|partition| (stream(KEYED), assets::partition_consumer(partition)));
+    priorities.into_iter().chain(partitions).collect()
+}
+
+async fn provision(broker: &BrokerRef, profile: Profile, apply: ApplyOptions) -> anyhow::Result<()> {
     let catalogue = Catalogue::parse("chaos", CATALOGUE)?;
     let options = nova_provision::Options { profile, now: nova_runtime::system_clock().now() };
     let wanted = desired(&catalogue, options);
     let began = Instant::now();
     loop {
-        match nova_provision::apply(&**broker, &wanted, ApplyOptions::default(), |_| {}).await {
+        match nova_provision::apply(&**broker, &wanted, apply, |_| {}).await {
             Ok(report) if report.is_complete() => return Ok(()),
             // Servers that replicate have to find one another first.
             result => {

@@ -42,6 +42,15 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
+    /// What is asked for is none: it is not to run, and to end dead with this code if it ends.
+    Doomed {
+        /// Of which skill.
+        skill: Skill,
+        /// Which task.
+        task: TaskId,
+        /// The code.
+        code: String,
+    },
     /// It was acknowledged.
     Acked {
         /// Of which skill.

@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use nova_broker::{Expect, Message, PublishError};
 use nova_client::{Client, StartRun, Submit, SubmitError, Submitted};
-use nova_types::{Priority, Skill, TaskId, WorkflowName, run_skill};
-use nova_wire::{Payload, ScheduleSpec};
+use nova_types::{Priority, Skill, TaskId, WorkflowName, codes, run_skill};
+use nova_wire::{Payload, ScheduleSpec, name, subject};
 use serde_json::json;
 
 use crate::history::{Journal, What, now};
+use crate::load::bomb::Bomb;
 use crate::load::mix::{Drawn, Mix, Next};
 use crate::order::Order;
 use crate::tail::Tail;
 use crate::worker::{KEYED, SKILL};
 
+pub mod bomb;
 pub mod mix;
 pub mod once;
 mod redrive;
@@ -30,6 +33,10 @@ const REMEMBERED: usize = 200;
 const LONG_MS: u64 = 6_000;
 /// How long it is let alone; whether it has begun by then decides how it ends, not whether that is right.
 const BEGINS: Duration = Duration::from_millis(50);
+/// The limit of a payload for submitters: over the broker's own of a message, and quickly exceeded.
+pub const BLOB_LIMIT: u64 = 2 * 1024 * 1024;
+/// The bytes of a payload over that.
+const TOO_LARGE: usize = 2 * 1024 * 1024 + 1;
 /// How many keys there are.
 const KEYS: u64 = 4;
 /// Between two tasks of a key.
@@ -97,6 +104,8 @@ impl Submitter {
             match self.mix.choose() {
                 Next::Tasks(tasks) => self.tasks(tasks).await,
                 Next::Garbage => self.garbage().await,
+                Next::Bomb(bomb) => self.bomb(bomb).await,
+                Next::Oversize => self.oversize().await,
                 Next::Later(order, ms) => self.later(order, Duration::from_millis(ms)).await,
                 Next::Run if self.has_runs.load(Ordering::Relaxed) => self.start_run().await,
                 // There is nothing else to do in its place; another draw follows.
@@ -170,6 +179,39 @@ impl Submitter {
         let payload = Payload::json(Bytes::from_static(b"[\"no order\"]"));
         let told = self.client.submit(Submit::new(skill.clone(), payload).with_id(task.clone())).await;
         self.told(&skill, &task, &told);
+    }
+
+    /// Past the client, which would refuse most of them: any NATS client can do this.
+    async fn bomb(&mut self, bomb: Bomb) {
+        let (skill, n) = (skill(SKILL), self.mix.number());
+        let task = self.task_id(n);
+        self.doom(&skill, &task, bomb.code());
+        let (mut headers, body) = bomb.message();
+        headers.set(name::MSG_ID, task.to_string());
+        let message = Message::new(subject::task(&skill, Priority::Normal), body).with_headers(headers);
+        let what = match self.client.broker().publish(message, Expect::Any).await {
+            Ok(_) => {
+                self.tail.acked(&skill, &task);
+                What::Acked { skill, task }
+            }
+            Err(error @ PublishError::Unknown { .. }) => What::Unsure { skill, task, why: error.to_string() },
+            Err(error) => What::Refused { skill, task, why: error.to_string() },
+        };
+        self.journal.note(what);
+    }
+
+    async fn oversize(&mut self) {
+        let (skill, n) = (skill(SKILL), self.mix.number());
+        let task = self.task_id(n);
+        self.doom(&skill, &task, codes::TOO_LARGE);
+        let submit = Submit::new(skill.clone(), Payload::json(vec![b'1'; TOO_LARGE])).with_id(task.clone());
+        let told = self.client.submit(submit).await;
+        self.told(&skill, &task, &told);
+    }
+
+    fn doom(&self, skill: &Skill, task: &TaskId, code: &str) {
+        self.ask(skill, task, None, None);
+        self.journal.note(What::Doomed { skill: skill.clone(), task: task.clone(), code: code.to_owned() });
     }
 
     async fn later(&mut self, order: Order, after: Duration) {

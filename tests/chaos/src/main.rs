@@ -32,7 +32,7 @@ struct Args {
     /// Only these faults
     #[arg(long, value_delimiter = ',')]
     fault: Vec<String>,
-    /// Cuts the power of the servers' disks, too; takes root and loop devices
+    /// Also cuts the power of the servers' disks and fills them; takes root and loop devices
     #[arg(long)]
     power: bool,
     /// How long all may take to end once the last fault is healed, in seconds
@@ -76,7 +76,7 @@ async fn chaos(args: Args) -> anyhow::Result<ExitCode> {
     if args.power
         && let Some(why) = power::is_impossible()
     {
-        anyhow::bail!("power cannot be cut here: {why}");
+        anyhow::bail!("there can be no disks here to cut the power of: {why}");
     }
     let faults = faults(&args.fault, args.power)?;
     let profiles: Vec<Profile> = args.profile.iter().map(|name| profile(name)).collect::<anyhow::Result<_>>()?;
@@ -120,7 +120,7 @@ fn verdict(report: &Report) -> String {
     let counts = report.counts;
     let verdict = if report.violations.is_empty() { "pass" } else { "FAIL" };
     format!(
-        "{verdict}; {} tasks, {} outcomes, {} faults, {} started again, {} fenced, {} unsure, {} boundaries, {} reconnects, all ended in {:.1} s",
+        "{verdict}; {} tasks, {} outcomes, {} faults, {} started again, {} fenced, {} unsure, {} boundaries, {} reconnects, {} hung, all ended in {:.1} s",
         counts.acked,
         counts.outcomes,
         counts.faults,
@@ -129,6 +129,7 @@ fn verdict(report: &Report) -> String {
         counts.unsure,
         report.boundaries,
         report.reconnects,
+        report.hung,
         report.ended_secs
     )
 }
@@ -145,7 +146,7 @@ fn progress(asked: &Asked, began: Instant, at: usize, period: &Period) -> String
     )
 }
 
-/// The faults asked for; all of them, and power only where it can be cut.
+/// The faults asked for; all of them, and those of disks only where there are such.
 fn faults(names: &[String], has_power: bool) -> anyhow::Result<Vec<Fault>> {
     let all = Fault::ALL;
     let named = |name: &String| all.into_iter().find(|fault| fault.name() == *name);
@@ -156,7 +157,7 @@ fn faults(names: &[String], has_power: bool) -> anyhow::Result<Vec<Fault>> {
             .map(|name| named(name).with_context(|| format!("no fault `{name}`: there are {}", known())))
             .collect::<anyhow::Result<_>>()?,
     };
-    let shape = Shape { workers: 1, coordinators: 1, submitters: 1, brokers: 3, has_power };
+    let shape = Shape { workers: 1, coordinators: 1, submitters: 1, brokers: 3, consumers: 1, has_power };
     ensure!(chosen.iter().any(|fault| fault.is_possible(shape)), "these faults need --power");
     Ok(chosen)
 }

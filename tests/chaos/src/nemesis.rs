@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use nova_testkit::{Direction, Mode};
 
-use crate::field::{Field, Member};
+use crate::field::{Field, Member, consumers};
 use crate::history::{Journal, What};
-use crate::plan::{Act, Fault, Period};
+use crate::plan::{Act, Fault, Period, Realm};
+
+mod by_hand;
+
+use by_hand::Paused;
 
 /// The boundaries of a task's life at which a worker can die.
 const WORKER_POINTS: [&str; 6] =
@@ -28,18 +32,44 @@ const SKEW_MS: i64 = 3_600_000;
 const LOOK: Duration = Duration::from_millis(10);
 /// What a slow connection carries, in bytes per second.
 const SLOW: u64 = 64 * 1024;
+/// What a server says whose disk is full.
+const NO_SPACE: &str = "no space left on device";
+/// How long a server whose disk was full may take to end before it is killed, as whoever supervises it does.
+const STUBBORN: Duration = Duration::from_secs(10);
+
+/// What was seen of faults that leave their trace at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Met {
+    /// Full disks of which their server said so.
+    pub full: u64,
+    /// Servers that could not be stopped politely behind a full disk.
+    pub hung: u64,
+    /// Deleted consumers of which a coordinator said so.
+    pub missed: u64,
+    /// Purges of which a coordinator said so.
+    pub purged: u64,
+}
 
 /// Does the faults.
 pub struct Nemesis<'a> {
     field: &'a mut Field,
     journal: &'a Journal,
     leader: Option<usize>,
+    met: Met,
+    /// How often the server had said so before its disk was filled.
+    said: usize,
 }
 
 impl<'a> Nemesis<'a> {
     /// One that hits this field.
     pub fn new(field: &'a mut Field, journal: &'a Journal) -> Self {
-        Self { field, journal, leader: None }
+        Self { field, journal, leader: None, met: Met::default(), said: 0 }
+    }
+
+    /// What was seen.
+    #[must_use]
+    pub fn met(&self) -> Met {
+        self.met
     }
 
     /// Carries a whole plan out; when this returns everything is healed.
@@ -56,7 +86,10 @@ impl<'a> Nemesis<'a> {
                 self.inject(*act).await?;
             }
             self.watch(period).await;
-            for act in &period.acts {
+            // Who is to raise an alarm has to be well first.
+            let is_by_hand = |act: &&Act| act.fault.realm() == Realm::Queue;
+            let (last, first): (Vec<&Act>, Vec<&Act>) = period.acts.iter().partition(is_by_hand);
+            for act in first.into_iter().chain(last) {
                 self.heal(*act).await?;
                 self.journal.note(What::Mended { fault: act.fault.name(), target: self.target(*act) });
             }
@@ -96,7 +129,12 @@ impl<'a> Nemesis<'a> {
 
     fn target(&self, act: Act) -> String {
         match act.fault.realm() {
-            crate::plan::Realm::Broker => format!("server{}", act.target),
+            Realm::Broker => format!("server{}", act.target),
+            Realm::Queue if act.fault == Fault::QueuePurged => format!("servers' {}", by_hand::purged()),
+            Realm::Queue => {
+                let (stream, consumer) = &consumers()[act.target];
+                format!("servers' {stream} {consumer}")
+            }
             _ => self.field.members[self.place(act)].name.clone(),
         }
     }
@@ -104,7 +142,7 @@ impl<'a> Nemesis<'a> {
     /// Where the member hit stands.
     fn place(&self, act: Act) -> usize {
         match act.fault.realm() {
-            crate::plan::Realm::Coordinator => self.field.shape.workers + act.target,
+            Realm::Coordinator => self.field.shape.workers + act.target,
             _ => act.target,
         }
     }
@@ -161,6 +199,12 @@ impl<'a> Nemesis<'a> {
             }
             Fault::PowerCut => self.cut_power(act.target)?,
             Fault::PowerCutAll => (0..self.field.servers.len()).try_for_each(|server| self.cut_power(server))?,
+            Fault::DiskFull => {
+                self.said = self.no_space(act.target);
+                self.field.disks[act.target].fill()?;
+            }
+            Fault::ConsumerDeleted => by_hand::delete(self.field, act.target).await?,
+            Fault::QueuePurged => by_hand::pause(self.field, Paused::Yes).await?,
         }
         Ok(())
     }
@@ -193,6 +237,22 @@ impl<'a> Nemesis<'a> {
             Fault::BrokerCut | Fault::BrokerCutOneWay => self.edges(act, nova_testkit::Proxy::pass),
             Fault::PowerCut => self.restore_power(act.target)?,
             Fault::PowerCutAll => (0..self.field.servers.len()).try_for_each(|server| self.restore_power(server))?,
+            Fault::DiskFull => {
+                self.met.full += u64::from(self.no_space(act.target) > self.said);
+                self.field.disks[act.target].free()?;
+                // What it could not write stands still until then, and sometimes the whole server does.
+                let server = &mut self.field.servers[act.target];
+                self.met.hung += u64::from(!blocking(|| server.term_within(STUBBORN)));
+                blocking(|| server.restart());
+            }
+            Fault::ConsumerDeleted => {
+                self.met.missed += u64::from(by_hand::is_noticed(self.field).await);
+                self.field.mend().await?;
+            }
+            Fault::QueuePurged => {
+                self.met.purged += u64::from(by_hand::purge(self.field).await?);
+                by_hand::pause(self.field, Paused::No).await?;
+            }
         }
         Ok(())
     }
@@ -211,6 +271,11 @@ impl<'a> Nemesis<'a> {
     fn edges(&self, act: Act, each: impl Fn(&nova_testkit::Proxy)) {
         let is_its = |edge: &&nova_testkit::Edge| edge.from == act.target || edge.to == act.target;
         self.field.edges.iter().filter(is_its).for_each(|edge| each(&edge.proxy));
+    }
+
+    /// How often a server said that its disk is full.
+    fn no_space(&self, server: usize) -> usize {
+        self.field.servers[server].log().matches(NO_SPACE).count()
     }
 
     fn cut_power(&mut self, server: usize) -> anyhow::Result<()> {

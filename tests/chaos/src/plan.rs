@@ -56,6 +56,12 @@ pub enum Fault {
     PowerCut,
     /// The power of all servers' disks goes at once.
     PowerCutAll,
+    /// A server's disk is full, and has room again.
+    DiskFull,
+    /// Somebody deletes a consumer of a queue.
+    ConsumerDeleted,
+    /// Somebody purges a queue in which tasks wait.
+    QueuePurged,
 }
 
 /// What there is to hit.
@@ -69,7 +75,9 @@ pub struct Shape {
     pub submitters: usize,
     /// Servers.
     pub brokers: usize,
-    /// Whether power can be cut.
+    /// Consumers of queues that somebody could delete.
+    pub consumers: usize,
+    /// Whether servers have disks of their own: power can be cut, and they can be filled.
     pub has_power: bool,
 }
 
@@ -106,11 +114,13 @@ pub enum Realm {
     Link,
     /// A server.
     Broker,
+    /// A queue, or one of its consumers.
+    Queue,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::WorkerKill,
         Self::WorkerKillAt,
         Self::WorkerPause,
@@ -135,6 +145,9 @@ impl Fault {
         Self::BrokerCutOneWay,
         Self::PowerCut,
         Self::PowerCutAll,
+        Self::DiskFull,
+        Self::ConsumerDeleted,
+        Self::QueuePurged,
     ];
 
     /// Its name in reports and on the command line.
@@ -168,7 +181,9 @@ impl Fault {
             | Self::BrokerCut
             | Self::BrokerCutOneWay
             | Self::PowerCut
-            | Self::PowerCutAll => Realm::Broker,
+            | Self::PowerCutAll
+            | Self::DiskFull => Realm::Broker,
+            Self::ConsumerDeleted | Self::QueuePurged => Realm::Queue,
         }
     }
 
@@ -178,7 +193,7 @@ impl Fault {
         match self {
             Self::LeaderKill | Self::BrokerCut | Self::BrokerCutOneWay => shape.brokers > 1,
             Self::PowerCut => shape.has_power && shape.brokers > 1,
-            Self::PowerCutAll => shape.has_power,
+            Self::PowerCutAll | Self::DiskFull => shape.has_power,
             _ => targets(self.realm(), shape) > 0,
         }
     }
@@ -189,7 +204,7 @@ impl Fault {
             // Longer than a lease and the next pull of another worker: the frozen one must find itself fenced.
             Self::WorkerPause => (3_500, 5_000),
             Self::BrokerKill | Self::BrokerStop | Self::PowerCut | Self::PowerCutAll => (200, 1_000),
-            Self::LeaderKill | Self::BrokerCut | Self::BrokerCutOneWay => (2_000, 8_000),
+            Self::LeaderKill | Self::BrokerCut | Self::BrokerCutOneWay | Self::DiskFull => (2_000, 8_000),
             _ => (1_000, 4_000),
         }
     }
@@ -201,6 +216,7 @@ fn targets(realm: Realm, shape: Shape) -> usize {
         Realm::Coordinator => shape.coordinators,
         Realm::Link => shape.workers + shape.coordinators + shape.submitters,
         Realm::Broker => shape.brokers,
+        Realm::Queue => shape.consumers,
     }
 }
 
@@ -251,13 +267,15 @@ fn ms(ms: u64) -> Duration {
 /// Two faults at once need two targets, and a majority of servers stays.
 fn fits(one: Act, other: Act, shape: Shape) -> bool {
     let (a, b) = (one.fault.realm(), other.fault.realm());
-    if a == Realm::Broker && b == Realm::Broker {
+    // Nobody can do anything to a queue whose server is not there.
+    let is_of_the_broker = |realm| matches!(realm, Realm::Broker | Realm::Queue);
+    if is_of_the_broker(a) && is_of_the_broker(b) {
         return false;
     }
     let process = |act: Act| match act.fault.realm() {
         Realm::Worker | Realm::Link => Some(act.target),
         Realm::Coordinator => Some(shape.workers + act.target),
-        Realm::Broker => None,
+        Realm::Broker | Realm::Queue => None,
     };
     process(one).is_none() || process(one) != process(other)
 }
@@ -266,7 +284,8 @@ fn fits(one: Act, other: Act, shape: Shape) -> bool {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { workers: 3, coordinators: 2, submitters: 2, brokers: 3, has_power: true };
+    const SHAPE: Shape =
+        Shape { workers: 3, coordinators: 2, submitters: 2, brokers: 3, consumers: 7, has_power: true };
 
     #[test]
     fn the_same_seed_gives_the_same_faults() {

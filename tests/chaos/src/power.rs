@@ -1,5 +1,6 @@
-//! A disk whose power can be cut: a file system in a file, shut down so that what was not synced is gone.
+//! A disk whose power can be cut and that can be filled: a file system in a file.
 //!
+//! Its power is cut by a shutdown, so that what was not synced is gone.
 //! The shutdown is the file system's own (`EXT4_IOC_SHUTDOWN` with `NOLOGFLUSH`, of linux/fs/ext4/ext4.h): no write after it
 //! reaches the disk, its journal is not flushed, and what was only in memory is lost when it is unmounted. It takes root and
 //! loop devices.
@@ -16,6 +17,12 @@ const SHUTDOWN: rustix::ioctl::Opcode = 0x8004_587D;
 const WITHOUT_FLUSH: u32 = 2;
 /// The size of the file; only what is written takes space.
 const SIZE: &str = "2G";
+
+/// The file that takes up what is free.
+const BALLAST: &str = "ballast";
+/// The steps in which it grows, in bytes: each half of the one before, down to a block.
+const LARGEST_STEP: u64 = 1 << 30;
+const BLOCK: u64 = 4096;
 
 /// The disk; unmounted and deleted when dropped.
 #[derive(Debug)]
@@ -65,6 +72,31 @@ impl Disk {
     pub fn restore(&mut self) -> anyhow::Result<()> {
         self.unmount()?;
         self.mount()
+    }
+
+    /// Fills the disk to the last block, those kept for root among them.
+    ///
+    /// # Errors
+    /// When the file that takes up the space cannot be made.
+    pub fn fill(&self) -> anyhow::Result<()> {
+        let ballast = File::create(self.mount.join(BALLAST)).context("could not make the ballast")?;
+        let (mut held, mut step) = (0, LARGEST_STEP);
+        while step >= BLOCK {
+            match rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), held, step) {
+                Ok(()) => held += step,
+                Err(rustix::io::Errno::NOSPC) => step /= 2,
+                Err(why) => return Err(why).context("could not fill the disk"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees what [`fill`](Self::fill) took.
+    ///
+    /// # Errors
+    /// When the file is not there.
+    pub fn free(&self) -> anyhow::Result<()> {
+        std::fs::remove_file(self.mount.join(BALLAST)).context("could not free the disk")
     }
 
     fn mount(&mut self) -> anyhow::Result<()> {

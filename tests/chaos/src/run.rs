@@ -42,7 +42,7 @@ pub struct Asked {
     pub profile: Profile,
     /// Which faults there may be.
     pub faults: Vec<Fault>,
-    /// Whether disks are such whose power can be cut.
+    /// Whether servers have disks of their own.
     pub has_power: bool,
     /// How long all may take to end once the last fault is healed.
     pub ends_within: Duration,
@@ -73,6 +73,8 @@ pub struct Report {
     pub leader_changes: u64,
     /// Boundaries at which a process died.
     pub boundaries: u64,
+    /// Servers that could not be stopped politely behind a full disk.
+    pub hung: u64,
     /// Each kind of fault.
     pub faults: BTreeMap<String, Recovery>,
     /// How soon work went on after each of them.
@@ -128,7 +130,9 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
     let periods = plan(asked.seed, asked.length, field.shape, &asked.faults);
     let nemesis = Journal::open(&field.history(), "nemesis")?;
     let began = Instant::now();
-    Nemesis::new(&mut field, &nemesis).run(&periods, progress).await.context("could not carry the faults out")?;
+    let mut hand = Nemesis::new(&mut field, &nemesis);
+    hand.run(&periods, progress).await.context("could not carry the faults out")?;
+    let met = hand.met();
     let faulty_secs = began.elapsed().as_secs_f64();
 
     let healed = Instant::now();
@@ -150,6 +154,9 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
         reconnects: connections.iter().map(|broker| broker.connection().borrow().epoch.saturating_sub(1)).sum(),
         leader_changes: field.leader_changes(),
         boundaries: std::fs::read_dir(field.marks())?.count() as u64,
+        full: met.full,
+        missed: met.missed,
+        purged: met.purged,
     };
     let mut times = BTreeMap::new();
     periods.iter().flat_map(|period| &period.acts).for_each(|act| *times.entry(act.fault).or_insert(0) += 1);
@@ -172,6 +179,7 @@ pub async fn run(asked: &Asked, progress: impl FnMut(usize, &Period)) -> anyhow:
         reconnects: sightings.reconnects,
         leader_changes: sightings.leader_changes,
         boundaries: sightings.boundaries,
+        hung: met.hung,
         faults,
         bounds,
         kept,

@@ -113,6 +113,7 @@ pub async fn run(asked: &Asked, keep: Option<&Path>, mut progress: impl FnMut(&s
         reconnects: 0,
         leader_changes: 0,
         boundaries: 0,
+        hung: 0,
         // Nothing dies in an upgrade; what it costs is in how long the work stood still.
         bounds: Vec::new(),
         faults,

@@ -1,13 +1,13 @@
-//! Power cuts where the machine lets one cut: what `durable` and `replicated` acknowledged is there afterwards.
+//! Power cuts and full disks, where the machine lets servers have disks: what was acknowledged is there afterwards.
 
 use std::process::Command;
 
 use nova_chaos::power;
 
 #[expect(clippy::print_stdout, reason = "a test that does not run says why")]
-fn cuts(profile: &str) {
+fn passes(fault: &str, profile: &str) {
     if let Some(why) = power::is_impossible() {
-        println!("not run: power cannot be cut here: {why}");
+        println!("not run: there can be no disks of servers here: {why}");
         return;
     }
     let args = [
@@ -17,7 +17,7 @@ fn cuts(profile: &str) {
         "14",
         "--power",
         "--fault",
-        "power-cut-all",
+        fault,
         "--profile",
         profile,
         "--ends-within",
@@ -32,10 +32,20 @@ fn cuts(profile: &str) {
 
 #[test]
 fn durable_loses_nothing_when_the_power_goes() {
-    cuts("durable");
+    passes("power-cut-all", "durable");
 }
 
 #[test]
 fn replicated_loses_nothing_when_all_power_goes_at_once() {
-    cuts("replicated");
+    passes("power-cut-all", "replicated");
+}
+
+#[test]
+fn one_server_loses_nothing_when_its_disk_is_full() {
+    passes("disk-full", "fast");
+}
+
+#[test]
+fn one_of_three_servers_loses_nothing_when_its_disk_is_full() {
+    passes("disk-full", "replicated");
 }

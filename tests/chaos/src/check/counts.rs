@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nova_types::{OutcomeKind, run_skill};
+use nova_types::{OutcomeKind, codes, run_skill};
 use serde::{Deserialize, Serialize};
 
 use super::{Copy, Life, Lives};
@@ -49,6 +49,10 @@ pub struct Counts {
     pub joined: u64,
     /// Redrives answered with a task.
     pub redriven: u64,
+    /// Bombs that ended dead at first sight.
+    pub defused: u64,
+    /// Submits refused for their size.
+    pub oversize: u64,
     /// Faults injected.
     pub faults: u64,
 }
@@ -84,6 +88,8 @@ impl Counts {
             }),
             joined: joined(history),
             redriven: facts(&|what| matches!(what, What::Redriven { .. })),
+            defused: lives_where(&|life| life.doomed.is_some() && !life.outcomes.is_empty()),
+            oversize: facts(&|what| matches!(what, What::Refused { why, .. } if why == codes::TOO_LARGE)),
             faults: facts(&|what| matches!(what, What::Fault { .. })),
         }
     }
@@ -111,6 +117,8 @@ impl Counts {
             stopped: self.stopped + other.stopped,
             joined: self.joined + other.joined,
             redriven: self.redriven + other.redriven,
+            defused: self.defused + other.defused,
+            oversize: self.oversize + other.oversize,
             faults: self.faults + other.faults,
         }
     }

@@ -64,6 +64,8 @@ pub struct Life {
     pub order: Option<Order>,
     /// Its key.
     pub key: Option<String>,
+    /// The code with which it is to end dead, without having run.
+    pub doomed: Option<String>,
     /// When the broker first acknowledged it.
     pub acked: Option<u64>,
     /// Whether a submit ended unknown.
@@ -141,6 +143,7 @@ impl Lives {
                     (life.asked, life.order, life.key) = (Some(fact.at), order.clone(), key.clone());
                 }
             }
+            What::Doomed { skill, task, code } => self.life(skill, task).doomed = Some(code.clone()),
             What::Acked { skill, task } => {
                 self.life(skill, task).acked.get_or_insert(fact.at);
             }

@@ -33,6 +33,9 @@ pub fn check(task: &Task, life: &Life) -> Vec<Violation> {
             found("I4 the outcome is the right one", why);
         }
     }
+    if life.doomed.is_some() && !life.starts.is_empty() {
+        all.push(Violation::new("I2 nothing unasked", task, "it is no task, and yet it ran"));
+    }
     letters(task, life, &mut all);
     all.extend(attempts(task, life));
     all
@@ -68,6 +71,10 @@ fn unexpected(life: &Life, record: &Record, skill: &Skill) -> Option<String> {
     // One whose workers died again and again while it ran is buried; that is no fault of the record.
     if code == Some(codes::POISON) && life.unended() >= CRASH_LIMIT {
         return None;
+    }
+    if let Some(doom) = &life.doomed {
+        let is_right = outcome.kind == OutcomeKind::Dead && code == Some(&**doom) && outcome.attempt <= 1;
+        return (!is_right).then(|| format!("{}, and not dead ({doom}) at first sight", shown(record)));
     }
     let Some(order) = &life.order else {
         let is_right = outcome.kind == OutcomeKind::Dead && code == Some(codes::BAD_INPUT);

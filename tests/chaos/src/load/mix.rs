@@ -2,6 +2,7 @@
 
 use nova_types::Priority;
 
+use crate::load::bomb::Bomb;
 use crate::order::{End, Order};
 
 /// What a submitter does next.
@@ -11,6 +12,10 @@ pub enum Next {
     Tasks(Vec<Drawn>),
     /// Submits bytes that are no order.
     Garbage,
+    /// Publishes what would hurt whoever reads it without care.
+    Bomb(Bomb),
+    /// Submits more bytes than any payload may have.
+    Oversize,
     /// Submits a task for later, in milliseconds.
     Later(Order, u64),
     /// Starts a run.
@@ -72,8 +77,10 @@ impl Mix {
             }
             60..130 => Next::Run,
             130..230 => Next::Cancel,
-            230..390 => Next::Look,
-            390..420 => Next::Redrive,
+            230..370 => Next::Look,
+            370..400 => Next::Redrive,
+            400..420 => Next::Bomb(self.random.choice(Bomb::ALL).expect("there are some")),
+            420..430 => Next::Oversize,
             _ => {
                 let count = self.random.usize(1..=BATCH);
                 Next::Tasks((0..count).map(|_| self.draw()).collect())
@@ -132,7 +139,10 @@ mod tests {
             assert!(orders.iter().any(|order| order.end == end), "{end:?}");
         }
         assert!(orders.iter().any(|order| !order.pad.is_empty()));
-        for next in [Next::Garbage, Next::Run, Next::Cancel, Next::Look, Next::Redrive] {
+        for bomb in Bomb::ALL {
+            assert!(drawn.contains(&Next::Bomb(bomb)), "{bomb:?}");
+        }
+        for next in [Next::Garbage, Next::Oversize, Next::Run, Next::Cancel, Next::Look, Next::Redrive] {
             assert!(drawn.contains(&next), "{next:?}");
         }
         let numbers: std::collections::BTreeSet<u64> = orders.iter().map(|order| order.n).collect();

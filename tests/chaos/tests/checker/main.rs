@@ -245,6 +245,23 @@ fn a_dead_task_has_one_letter_with_its_own_bytes() {
 }
 
 #[test]
+fn what_is_no_task_dies_at_first_sight() {
+    let doomed = || {
+        let doomed = What::Doomed { skill: skill(), task: task("t1"), code: "told_to".to_owned() };
+        Story::new().asked("t1", None).fact("s0", doomed)
+    };
+    let dead = |story: Story, attempt| story.acked("t1").outcome("w0", "t1", attempt, OutcomeKind::Dead, None);
+    assert_eq!(judge(&dead(doomed(), 1).letter("t1", None).seen).counts.defused, 1);
+    dead(doomed(), 1).letter("t1", None).violates(&[]);
+    dead(doomed(), 1).violates(&["I6 the dead have letters"]);
+    dead(doomed(), 2).letter("t1", None).violates(&["I4 the outcome is the right one"]);
+    dead(doomed().started("w0", "t1", 1), 1).letter("t1", None).violates(&["I2 nothing unasked"]);
+    doomed().acked("t1").violates(&["I1 nothing lost"]);
+    let refused = What::Refused { skill: skill(), task: task("t1"), why: "too_large".to_owned() };
+    assert_eq!(judge(&doomed().fact("s0", refused).seen).counts.oversize, 1);
+}
+
+#[test]
 fn an_attempt_too_many_is_found() {
     Story::new().done("t1", 1).started("w0", "t1", 4).violates(&["I11 attempts within their limit"]);
 }
