@@ -1,8 +1,14 @@
 //! Whether a skill's queue is as provision makes it; a worker refuses to start on drift.
 
+use std::time::Duration;
+
 use nova_broker::{BrokerError, BrokerRef, ConsumerInfo};
 use nova_types::{Priority, Skill};
 use nova_wire::{InvalidNote, SkillPolicy, assets, subject};
+use tokio_util::sync::CancellationToken;
+
+/// How soon a queue that did not answer is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The fewest deliveries that must be allowed out at once: below it, tasks that back off freeze their queue.
 const MIN_ACK_PENDING: i64 = 20_000;
@@ -35,8 +41,29 @@ pub enum QueueError {
     },
 }
 
+/// What [`check`] says once the broker answers: while its servers elect a leader it does not. `None` when told to stop meanwhile.
+pub(crate) async fn checked(
+    broker: &BrokerRef,
+    skill: &Skill,
+    stop: &CancellationToken,
+) -> Result<Option<SkillPolicy>, QueueError> {
+    loop {
+        match check(broker, skill).await {
+            Err(QueueError::Unreachable { source, .. }) if source.is_transient() => {
+                tracing::warn!(%skill, error = &source as &dyn std::error::Error, "the broker does not answer yet");
+            }
+            checked => return checked.map(Some),
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
 /// Checks the consumers of a skill, three and one for each partition of its keys, and returns its policy.
-pub(crate) async fn check(broker: &BrokerRef, skill: &Skill) -> Result<SkillPolicy, QueueError> {
+async fn check(broker: &BrokerRef, skill: &Skill) -> Result<SkillPolicy, QueueError> {
     let mut policy = None;
     for priority in Priority::ALL {
         let read = look(broker, skill, assets::consumer(priority), &subject::task(skill, priority)).await?;

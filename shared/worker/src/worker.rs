@@ -159,7 +159,8 @@ impl Worker {
             if stations.iter().any(|station| station.name == name) {
                 return Err(WorkerError::Twice(name));
             }
-            let policy = drift::check(&broker, &name).await?;
+            let checked = drift::checked(&broker, &name, &options.shutdown.token()).await?;
+            let Some(policy) = checked else { return Ok(()) };
             let clock_of = match &policy.keyed {
                 Some(_) => assets::partition_consumer(0),
                 None => assets::consumer(Priority::Normal).to_owned(),

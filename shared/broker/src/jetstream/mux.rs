@@ -279,7 +279,10 @@ impl Slot {
             Answers::Many(answers) => answers.recv().await,
             Answers::One(answer) => {
                 let answer = answer.await.ok();
-                self.end();
+                // One that was given up may come yet, and must not meet the token's next user.
+                if answer.is_some() {
+                    self.end();
+                }
                 answer
             }
         }
@@ -303,5 +306,49 @@ impl Drop for Slot {
         slots.idle.push(self.index);
         drop(slots);
         self.ring.0.free.add_permits(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Claims the only idle token.
+    async fn claim(ring: &Ring) -> Slot {
+        ring.lock().idle.truncate(1);
+        ring.claim(1, Some(Patience { until: Instant::now(), epoch: 1 })).await
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_answer_was_given_up_gets_another_text() {
+        let ring = Ring::new("_INBOX.x", PUBLISH, &Arc::default());
+        let mut slot = claim(&ring).await;
+        let given_up = slot.subject();
+        ring.give_up(Connection { epoch: 1, is_up: true }, Instant::now());
+        assert!(slot.next().await.is_none());
+        drop(slot);
+        let slot = claim(&ring).await;
+        assert_ne!(slot.subject(), given_up, "its answer may come yet, and would pass for the next one's");
+    }
+
+    #[tokio::test]
+    async fn an_answered_token_keeps_its_text() {
+        let ring = Ring::new("_INBOX.x", PUBLISH, &Arc::default());
+        let mut slot = claim(&ring).await;
+        let answered = slot.subject();
+        let message = Message {
+            subject: answered.clone(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        };
+        let Some(Waiter::One(waiter)) = ring.lock().table[slot.index].waiter.take() else { panic!("it waits for one") };
+        waiter.send(message).expect("it is waited for");
+        assert!(slot.next().await.is_some());
+        drop(slot);
+        assert_eq!(claim(&ring).await.subject(), answered);
     }
 }
