@@ -74,14 +74,21 @@ impl Coordinator {
     /// [`CoordinatorError`] when it cannot begin. Once begun it outlasts any failure of the broker, but not of its own
     /// connection's machinery: then it ends, to be started anew.
     pub async fn run(&self, shutdown: &Shutdown) -> Result<(), CoordinatorError> {
-        let Some(partitions) = self.checked(shutdown).await? else { return Ok(()) };
+        let gone = connection_gone(&self.parts);
+        tokio::pin!(gone);
+        let partitions = tokio::select! {
+            biased;
+            checked = self.checked(shutdown) => match checked? {
+                Some(partitions) => partitions,
+                None => return Ok(()),
+            },
+            error = &mut gone => return Err(CoordinatorError::Broken(error)),
+        };
         self.clear_the_way().await;
         self.parts.metrics.announce(Side::Coordinator);
         let mut running = JoinSet::new();
         self.start(&mut running, shutdown, partitions);
         let hard = shutdown.hard();
-        let gone = connection_gone(&self.parts);
-        tokio::pin!(gone);
         loop {
             tokio::select! {
                 biased;

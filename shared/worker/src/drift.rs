@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 /// How soon a queue that did not answer is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often in a row nothing could be sent before the connection counts as broken for good.
+const BROKEN: u32 = 3;
+
 /// The fewest deliveries that must be allowed out at once: below it, tasks that back off freeze their queue.
 const MIN_ACK_PENDING: i64 = 20_000;
 
@@ -47,9 +50,13 @@ pub(crate) async fn checked(
     skill: &Skill,
     stop: &CancellationToken,
 ) -> Result<Option<SkillPolicy>, QueueError> {
+    let mut broken = 0;
     loop {
         match check(broker, skill).await {
-            Err(QueueError::Unreachable { source, .. }) if source.is_transient() => {
+            Err(QueueError::Unreachable { source, .. }) if source.is_transient() && broken < BROKEN => {
+                // Nothing can be sent over a connection that stands: it broke for good, and only a new process helps.
+                let is_lost = matches!(source, BrokerError::Disconnected { .. });
+                broken = if is_lost && broker.connection().borrow().is_up { broken + 1 } else { 0 };
                 tracing::warn!(%skill, error = &source as &dyn std::error::Error, "the broker does not answer yet");
             }
             checked => return checked.map(Some),

@@ -30,6 +30,8 @@ const COORDINATOR_POINTS: [&str; 8] = [
 const SKEW_MS: i64 = 3_600_000;
 /// How often it is looked whether an armed process has died: what is measured from its death is off by that at most.
 const LOOK: Duration = Duration::from_millis(10);
+/// How much longer than the period a process that is to die at a boundary is waited for.
+const DIES: Duration = Duration::from_secs(10);
 /// What a slow connection carries, in bytes per second.
 const SLOW: u64 = 64 * 1024;
 /// What a server says whose disk is full.
@@ -99,12 +101,13 @@ impl<'a> Nemesis<'a> {
         Ok(())
     }
 
-    /// Waits for the end of the period, and notes which process dies at a boundary meanwhile.
+    /// Waits for the end of the period, and notes which process dies at a boundary meanwhile; who is to die has more time, as how
+    /// soon it comes to its boundary is the machine's.
     async fn watch(&mut self, period: &Period) {
         let until = tokio::time::Instant::now() + period.lasts;
         let is_armed = |act: &&Act| matches!(act.fault, Fault::WorkerKillAt | Fault::CoordinatorKillAt);
         let mut armed: Vec<Act> = period.acts.iter().filter(is_armed).copied().collect();
-        while tokio::time::Instant::now() < until {
+        loop {
             armed.retain(|act| {
                 let is_dead = self.member(*act).process().is_none_or(|process| process.try_exit().is_some());
                 if is_dead {
@@ -112,8 +115,11 @@ impl<'a> Nemesis<'a> {
                 }
                 !is_dead
             });
-            let left = until - tokio::time::Instant::now();
-            tokio::time::sleep(if armed.is_empty() { left } else { left.min(LOOK) }).await;
+            let now = tokio::time::Instant::now();
+            if now >= until && (armed.is_empty() || now >= until + DIES) {
+                return;
+            }
+            tokio::time::sleep(if armed.is_empty() { until - now } else { LOOK }).await;
         }
     }
 
