@@ -66,6 +66,8 @@ pub struct Life {
     pub key: Option<String>,
     /// The code with which it is to end dead, without having run.
     pub doomed: Option<String>,
+    /// How many faults were injected since, or were not healed then: each may have taken it from one worker more.
+    pub faults: u32,
     /// When the broker first acknowledged it.
     pub acked: Option<u64>,
     /// Whether a submit ended unknown.
@@ -114,6 +116,7 @@ impl Lives {
     pub fn of(history: &[Fact], truth: &Copy) -> Self {
         let mut lives = Self::default();
         history.iter().for_each(|fact| lives.add(fact));
+        lives.count_faults(history);
         for record in &truth.outcomes {
             lives.life(&record.outcome.skill, &record.outcome.task).outcomes.push(record.clone());
         }
@@ -128,6 +131,25 @@ impl Lives {
             }
         }
         lives
+    }
+
+    /// Counts the faults that each task may have met.
+    fn count_faults(&mut self, history: &[Fact]) {
+        let (mut spans, mut open) = (Vec::new(), 0);
+        for fact in history {
+            match &fact.what {
+                What::Fault { .. } => spans.push(u64::MAX),
+                What::Healed { .. } => {
+                    spans[open..].fill(fact.at);
+                    open = spans.len();
+                }
+                _ => {}
+            }
+        }
+        for life in self.tasks.values_mut().filter(|life| life.doomed.is_some()) {
+            let met = spans.iter().filter(|healed| life.asked.is_some_and(|asked| **healed >= asked)).count();
+            life.faults = u32::try_from(met).unwrap_or(u32::MAX);
+        }
     }
 
     fn life(&mut self, skill: &Skill, task: &TaskId) -> &mut Life {

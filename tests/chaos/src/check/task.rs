@@ -73,7 +73,9 @@ fn unexpected(life: &Life, record: &Record, skill: &Skill) -> Option<String> {
         return None;
     }
     if let Some(doom) = &life.doomed {
-        let is_right = outcome.kind == OutcomeKind::Dead && code == Some(&**doom) && outcome.attempt <= 1;
+        // At first sight; a worker that died over it, or was cut off with it, may have had it before.
+        let is_at_sight = outcome.attempt <= 1 + life.faults;
+        let is_right = outcome.kind == OutcomeKind::Dead && code == Some(&**doom) && is_at_sight;
         return (!is_right).then(|| format!("{}, and not dead ({doom}) at first sight", shown(record)));
     }
     let Some(order) = &life.order else {

@@ -255,6 +255,12 @@ fn what_is_no_task_dies_at_first_sight() {
     dead(doomed(), 1).letter("t1", None).violates(&[]);
     dead(doomed(), 1).violates(&["I6 the dead have letters"]);
     dead(doomed(), 2).letter("t1", None).violates(&["I4 the outcome is the right one"]);
+    let kill = || What::Fault { fault: "worker-kill".to_owned(), target: "w0".to_owned() };
+    let healed = || What::Healed { faults: vec!["worker-kill".to_owned()] };
+    dead(doomed().fact("nemesis", kill()), 2).letter("t1", None).violates(&[]);
+    let before = Story::new().fact("nemesis", kill()).fact("nemesis", healed()).asked("t1", None);
+    let doom = What::Doomed { skill: skill(), task: task("t1"), code: "told_to".to_owned() };
+    dead(before.fact("s0", doom), 2).letter("t1", None).violates(&["I4 the outcome is the right one"]);
     dead(doomed().started("w0", "t1", 1), 1).letter("t1", None).violates(&["I2 nothing unasked"]);
     doomed().acked("t1").violates(&["I1 nothing lost"]);
     let refused = What::Refused { skill: skill(), task: task("t1"), why: "too_large".to_owned() };
