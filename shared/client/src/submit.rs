@@ -201,7 +201,10 @@ impl Client {
         async move {
             match laid_out? {
                 (prepared, None) => Ok(prepared),
-                (prepared, Some(large)) => self.put_large(prepared, large).boxed().await,
+                (mut prepared, Some(large)) => {
+                    prepared.headers.set(name::BLOB, self.put_input(&prepared.task, &large).boxed().await?);
+                    Ok(prepared)
+                }
             }
         }
     }
@@ -234,12 +237,6 @@ impl Client {
         } else {
             (bytes::Bytes::new(), Some(payload.bytes))
         }
-    }
-
-    async fn put_large(&self, mut prepared: Prepared, payload: bytes::Bytes) -> Result<Prepared, SubmitError> {
-        let blob = self.put_input(&prepared.task, &payload).await?;
-        prepared.headers.set(name::BLOB, blob);
-        Ok(prepared)
     }
 
     async fn put_input(&self, task: &TaskId, payload: &bytes::Bytes) -> Result<String, SubmitError> {
